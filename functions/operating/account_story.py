@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.kernel.clock import to_datetime
 from shared.kernel.money import format_credits
 from shared.ledger.about import Reference
-from shared.ledger.verify import Finding
+from shared.ledger.findings import Finding
 from shared.ledger.views import Balance, EntryView, HoldView, LotView
 
 STATUSES = {

@@ -29,7 +29,7 @@ from shared.ledger.store import AccountStore
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:
-    from shared.ledger.verify import Finding
+    from shared.ledger.findings import Finding
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Receipt)

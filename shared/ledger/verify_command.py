@@ -10,8 +10,9 @@ from typing import Any, TextIO
 
 import orjson
 
+from shared.ledger.findings import FINDINGS_MAX, Finding
 from shared.ledger.keys import PublicKey, Verifier
-from shared.ledger.verify import FINDINGS_MAX, Finding, verify_account
+from shared.ledger.verify import ExportAudit
 
 INTACT, BROKEN, NOT_CHECKED = 0, 1, 2
 STANDARD_INPUT = "-"
@@ -27,22 +28,6 @@ class TrustedKeys:
 
     keys: tuple[PublicKey, ...]
     ledger: str | None
-
-
-@dataclass(slots=True, eq=False)
-class ExportCounts:
-    """Lines of an export. While the lines are read, `entries` and `accounts` count the lines of these types."""
-
-    lines: Iterator[str]
-    entries: int = 0
-    accounts: int = 0
-
-    def __iter__(self) -> Iterator[str]:
-        for line in self.lines:
-            kind = _member(line, "type")
-            self.entries += kind == "entry"
-            self.accounts += kind == "account"
-            yield line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,26 +55,29 @@ def _told(name: str, file: TextIO, trusted: TrustedKeys | None) -> int:
     first = file.readline()
     header = _header(first)
     known = trusted or TrustedKeys(keys=_keys(header.get("keys")), ledger=None)
-    counted = ExportCounts(lines=_with(first, file))
-    findings = verify_account(counted, Verifier(known.keys))
+    audit = ExportAudit(verifier=Verifier(known.keys))
+    for line in _with(first, file):
+        audit.read(line)
+    audit.close()
+    findings = audit.findings
     if known.ledger is not None and header.get("ledger") != known.ledger:
         findings.insert(0, _foreign(header, known.ledger))
-    if not counted.entries and not counted.accounts and not findings:
+    if not audit.entries and not audit.accounts and not findings:
         raise NotChecked("the export holds neither entries nor an account")
     for finding in findings:
         where = f"entry {finding.seq}" if finding.seq else "account"
         print(f"{name}: {finding.uid}: {where}: {finding.rule}: {finding.detail}")
     if findings:
         more = " or more" if len(findings) >= FINDINGS_MAX else ""
-        print(f"{name}: BROKEN: {len(findings)}{more} findings in {counted.entries} entries.")
+        print(f"{name}: BROKEN: {len(findings)}{more} findings in {audit.entries} entries.")
         return BROKEN
-    print(f"{name}: INTACT: {_checked(header, counted, known)}")
+    print(f"{name}: INTACT: {_checked(header, audit, known)}")
     return INTACT
 
 
-def _checked(header: Any, counted: ExportCounts, known: TrustedKeys) -> str:
+def _checked(header: Any, audit: ExportAudit, known: TrustedKeys) -> str:
     kids = ", ".join(key.kid for key in known.keys)
-    told = f"all {counted.entries} entries and the balance of {header['uid']} in {header['ledger']}, by keys {kids}."
+    told = f"all {audit.entries} entries and the balance of {header['uid']} in {header['ledger']}, by keys {kids}."
     if known.ledger is None:
         told += " NOT checked: whether these keys are the ledger's; the file names them itself. Use --keys for that."
     return told
@@ -131,14 +119,6 @@ def _keys(told: Any) -> tuple[PublicKey, ...]:
 def _foreign(header: Any, ledger: str) -> Finding:
     told = f"the export is of ledger {header.get('ledger')}, the keys are of {ledger}"
     return Finding(uid=str(header.get("uid")), seq=0, rule="identity", detail=told)
-
-
-def _member(line: str, name: str) -> object:
-    try:
-        record: Any = orjson.loads(line)
-    except ValueError:
-        return None
-    return record.get(name) if isinstance(record, dict) else None
 
 
 def _with(first: str, rest: TextIO) -> Iterator[str]:

@@ -37,7 +37,9 @@ from shared.ledger.decide import Decision, decide
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 from shared.ledger.operation_records import facts_of
+from shared.ledger.past import MemoryPast
 from shared.ledger.receipts import Receipt
+from shared.ledger.running_account import RunningAccount
 
 LEDGER = "demo-test"
 UID = Uid("ada")
@@ -53,6 +55,7 @@ class Books:
         self.now = now
         self.account = Account(ledger=LEDGER, uid=UID, head=genesis(LEDGER, UID))
         self.archive = Archive()
+        self.running = RunningAccount.of(self.account, MemoryPast())
         self.bodies: list[dict[str, Any]] = []
         self.totals: Counter[str] = Counter()
         self.flows: dict[str, Counter[str]] = {}
@@ -105,9 +108,14 @@ class Books:
             assert (body["seq"], body["prev"]) == (self.account.seq + 1, self.account.head), "entries link"
             assert body["at"] >= self.account.at, "time never runs backwards"
             assert (entry.seq, entry.hash) == (body["seq"], body_hash(entry.body))
+            if self.running.head != self.account.head:
+                self.running = RunningAccount.of(self.account, MemoryPast(self.archive.lots))
             after, gone = apply(self.account, draft_of(body), self.archive)
             self.account = replace(after, head=entry.hash)
             self.archive, left = merged(self.archive, gone), merged(left, gone)
+            self.running.post(body, entry.hash)
+            assert self.running.account() == self.account, "both folds come to the same state"
+            assert (self.running.available, self.running.held) == (after.available, after.held)
             told = (body["posted"], body["held"], body["debt"])
             assert told == (after.available + after.held, after.held, after.debt)
             self._count(body)

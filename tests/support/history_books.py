@@ -10,9 +10,10 @@ import orjson
 from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import OperationId, Uid
 from shared.ledger.export import export_lines
+from shared.ledger.findings import Finding
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import AccountStore
-from shared.ledger.verify import Finding, verify_account
+from shared.ledger.verify import verify_account
 
 PAGE = 500
 

@@ -1,0 +1,184 @@
+"""Audit of one account's journal: each entry is checked against the entries before it, and the account against all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
+
+from shared.kernel.canonical import NotCanonical, parse_canonical
+from shared.kernel.ids import Uid
+from shared.ledger.account import Account
+from shared.ledger.account_documents import SCHEMA, old_plain_fields, plain_fields, seal_message, sweep_fields
+from shared.ledger.codec import decode_account
+from shared.ledger.entries import body_hash, genesis
+from shared.ledger.errors import UnknownKey
+from shared.ledger.export import exported
+from shared.ledger.findings import Findings
+from shared.ledger.fold import NotApplicable
+from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, Verifier
+from shared.ledger.running_account import RunningAccount
+from shared.ledger.running_parts import PastParts
+from shared.ledger.store import StoredEntry
+
+
+class JournalPast(PastParts, Protocol):
+    """Past of an account, with the names of the operations that had an effect."""
+
+    def is_new_operation(self, operation: str) -> bool:
+        """Remember the name of an operation, and return False if the operation is known to have had an effect."""
+        ...
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class JournalAudit:
+    """Progress along the journal: the last entry, its hash `head` and its time `at`.
+
+    `account` is the fold so far; None after an entry that could not be folded.
+    """
+
+    verifier: Verifier
+    past: JournalPast
+    ledger: str
+    uid: Uid
+    seq: int
+    head: str
+    at: int
+    account: RunningAccount | None
+    findings: Findings = field(default_factory=Findings)
+
+    @classmethod
+    def behind(cls, account: Account, past: JournalPast, verifier: Verifier) -> Self:
+        """Return the audit of the entries behind the last entry of `account`."""
+        return cls(
+            verifier=verifier,
+            past=past,
+            ledger=account.ledger,
+            uid=account.uid,
+            seq=account.seq,
+            head=account.head,
+            at=account.at,
+            account=RunningAccount.of(account, past),
+            findings=Findings(uid=account.uid),
+        )
+
+    @classmethod
+    def of(cls, ledger: str, uid: Uid, past: JournalPast, verifier: Verifier) -> Self:
+        """Return the audit of a whole journal, from the first entry."""
+        return cls.behind(Account(ledger=ledger, uid=uid, head=genesis(ledger, uid)), past, verifier)
+
+    def follow(self, entry: StoredEntry) -> None:
+        """Check one entry against the journal so far, and add the entry to the journal.
+
+        Raises KeyError, TypeError, ValueError or AttributeError for an entry that cannot be read.
+        """
+        expected = self.seq + 1
+        if entry.seq < expected:
+            self.findings.report(max(entry.seq, 0), "sequence", f"entry {entry.seq} is out of place")
+            return
+        if entry.seq > expected:
+            self.findings.report(expected, "sequence", f"entry {expected} is missing")
+        self.seq = entry.seq
+        body = self._body(entry)
+        if body is None:
+            self.account = None
+            return
+        self._check_links(entry, body)
+        self.head = entry.hash
+        self._fold(body)
+
+    def finish(self, record: Mapping[str, Any]) -> None:
+        """Check the account's own documents against their seal, and against the fold of the whole journal.
+
+        `record` is the account's line of an export. Raises KeyError, TypeError, ValueError or AttributeError for
+        documents that cannot be read.
+        """
+        self._check_seal(record)
+        try:
+            stored = decode_account(record["state"])
+        except (NotCanonical, KeyError, TypeError, ValueError) as error:
+            self.findings.report(0, "state", f"{type(error).__name__}: {error}")
+            return
+        folded = None if self.account is None else self.account.account()
+        if folded is not None and folded.seq == 0:
+            folded = replace(folded, at=stored.at)
+        if stored.seq != self.seq:
+            detail = f"the state counts {stored.seq} entries, the journal ends at {self.seq}"
+            self.findings.report(0, "sequence", detail)
+        elif stored != folded:
+            self.findings.report(0, "state", "the state is not the fold of its journal")
+        self._check_plain(record["plain"], stored)
+
+    def _report(self, rule: str, detail: str) -> None:
+        self.findings.report(self.seq, rule, detail)
+
+    def _body(self, entry: StoredEntry) -> Mapping[str, Any] | None:
+        if body_hash(entry.body) != entry.hash:
+            self._report("hash", "the body does not have this hash")
+        try:
+            body: Any = parse_canonical(entry.body)
+        except NotCanonical as error:
+            self._report("canonical", str(error))
+            return None
+        return body if isinstance(body, Mapping) else None
+
+    def _check_links(self, entry: StoredEntry, body: Mapping[str, Any]) -> None:
+        """Report each law that an entry breaks by the place, signature, time or operation of the entry."""
+        if entry.schema != SCHEMA or isinstance(entry.schema, bool):
+            self._report("format", f"the document is of schema {entry.schema}")
+        self._check_signature(entry, body)
+        if (body["ledger"], body["uid"]) != (self.ledger, self.uid):
+            self._report("identity", f"the entry belongs to {body['ledger']}/{body['uid']}")
+        if body["seq"] != entry.seq:
+            self._report("sequence", f"the body says {body['seq']}")
+        if body["prev"] != self.head:
+            self._report("link", "the entry does not follow the one before it")
+        if body["kind"] != entry.kind:
+            self._report("kind", f"the document says {entry.kind}, the body {body['kind']}")
+        if body["at"] < self.at:
+            self._report("time", "the entry is older than the one before it")
+        self.at = body["at"]
+        operation = body["op"]
+        if not operation.startswith("expire:") and not self.past.is_new_operation(operation):
+            self._report("operation", f"{operation} has an effect twice")
+
+    def _check_signature(self, entry: StoredEntry, body: Mapping[str, Any]) -> None:
+        try:
+            is_signed = self.verifier.is_signed(
+                ENTRY_CONTEXT, entry.hash.encode(), kid=body["kid"], signature=entry.signature
+            )
+        except UnknownKey as error:
+            self._report("unknown_key", error.detail)
+            return
+        if not is_signed:
+            self._report("signature", f"key {body['kid']} did not sign this entry")
+
+    def _fold(self, body: Mapping[str, Any]) -> None:
+        account = self.account
+        if account is None:
+            return
+        try:
+            account.post(body, self.head)
+        except (NotApplicable, AssertionError, KeyError, TypeError) as error:
+            self._report("postings", f"{type(error).__name__}: {error}")
+            self.account = None
+            return
+        told = (body["posted"], body["held"], body["debt"])
+        if told != (account.available + account.held, account.held, account.debt):
+            self._report("balance_after", f"the entry says {told}")
+
+    def _check_seal(self, record: Mapping[str, Any]) -> None:
+        message = seal_message(self.ledger, self.uid, record["version"], record["nonce"], record["state"])
+        kid, colon, signature = record["seal"].partition(":")
+        try:
+            if not colon or not self.verifier.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature):
+                self.findings.report(0, "seal", f"key {kid} did not seal this state")
+        except UnknownKey as error:
+            self.findings.report(0, "unknown_key", error.detail)
+
+    def _check_plain(self, plain: Mapping[str, Any], stored: Account) -> None:
+        is_old = "total" not in plain
+        fields = old_plain_fields(stored) if is_old else {**plain_fields(stored), **sweep_fields(stored)}
+        expected = {name: exported(value) for name, value in fields.items()}
+        for name in sorted(expected.keys() | plain.keys()):
+            told, true = plain.get(name), expected.get(name)
+            if (name in plain, type(told), told) != (name in expected, type(true), true):
+                self.findings.report(0, "plain_balance", f"{name} says {told}, the state {true}")

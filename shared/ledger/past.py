@@ -1,0 +1,39 @@
+"""Past of an account in memory: the lots that left the state, and the names that entries must not use twice."""
+
+from collections.abc import Mapping
+
+from shared.kernel.ids import HoldId, LotId
+from shared.ledger.account import Lot
+
+
+class MemoryPast:
+    """Past of an account whose journal is folded from the first entry.
+
+    A name is remembered as a 64-bit hash with a random key of this process, so that nobody can choose two names with
+    the same hash.
+    """
+
+    def __init__(self, lots: Mapping[LotId, Lot] | None = None) -> None:
+        self._lots = dict(lots or {})
+        self._names: set[int] = set()
+
+    def lot(self, lot: LotId) -> Lot | None:
+        """Return the lot as it left the state last; None if no such lot left the state."""
+        return self._lots.get(lot)
+
+    def keep_lot(self, lot: Lot) -> None:
+        """Remember a lot that leaves the state."""
+        self._lots[lot.id] = lot
+
+    def is_new_hold(self, hold: HoldId) -> bool:
+        """Remember the name of a placed hold, and return False if such a hold was placed before."""
+        return self._is_new(f"hold:{hold}")
+
+    def is_new_operation(self, operation: str) -> bool:
+        """Remember the name of an operation, and return False if the operation had an effect before."""
+        return self._is_new(f"operation:{operation}")
+
+    def _is_new(self, name: str) -> bool:
+        number, count = hash(name), len(self._names)
+        self._names.add(number)
+        return len(self._names) > count

@@ -1,0 +1,132 @@
+"""Parts of a running account: lots, holds and budgets that entries change in place, and lots that left the state."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+from shared.kernel.ids import HoldId, LotId
+from shared.ledger.account import Budget, Hold, Lot, changed
+
+
+class PastParts(Protocol):
+    """Lots and holds that have left the state of a running account."""
+
+    def lot(self, lot: LotId) -> Lot | None:
+        """Return the lot as it left the state last; None if no such lot left the state."""
+        ...
+
+    def keep_lot(self, lot: Lot) -> None:
+        """Remember a lot that leaves the state."""
+        ...
+
+    def is_new_hold(self, hold: HoldId) -> bool:
+        """Remember the name of a placed hold, and return False if a hold of this name is known to have been placed."""
+        ...
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class RunningLot:
+    """Fields of `Lot` that entries change in place."""
+
+    id: LotId
+    source: str
+    priority: int
+    granted_seq: int
+    expires_at: int | None
+    is_paid: bool
+    granted: int
+    spent: int = 0
+    expired: int = 0
+    reversed: int = 0
+    owed: int = 0
+    held: int = 0
+
+    @property
+    def available(self) -> int:
+        """Credits (µcr) of the lot that can be spent or set aside."""
+        return self.granted - self.spent - self.expired - self.reversed - self.held
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class RunningHold:
+    """Open hold: `opened` has the fields that no entry changes, the other fields are those of `Hold`."""
+
+    opened: Hold
+    expires_at: int
+    takes: dict[LotId, int]
+    input_held: int | None
+    accrued: int = 0
+    placed: int = 0
+    captured: int = 0
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class RunningBudget:
+    """Fields of `Budget` that entries change in place."""
+
+    id: str
+    limit: int
+    expires_at: int | None = None
+    used: int = 0
+    held: int = 0
+
+
+_LOT = tuple(each.name for each in fields(Lot))
+_BUDGET = tuple(each.name for each in fields(Budget))
+_CHANGING = ("expires_at", "input_held", "accrued", "placed", "captured")
+"""Fields of a hold that entries change, beside `takes`."""
+
+
+def running_lot(lot: Lot) -> RunningLot:
+    """Return the running form of a lot."""
+    return RunningLot(**_values(lot, _LOT))
+
+
+def lot_value(lot: RunningLot) -> Lot:
+    """Return a lot as a value."""
+    return Lot(**_values(lot, _LOT))
+
+
+def running_hold(hold: Hold) -> RunningHold:
+    """Return the running form of an open hold."""
+    return RunningHold(opened=hold, takes=dict(hold.takes), **_values(hold, _CHANGING))
+
+
+def hold_value(hold: RunningHold) -> Hold:
+    """Return an open hold as a value."""
+    return changed(hold.opened, takes=tuple(hold.takes.items()), **_values(hold, _CHANGING))
+
+
+def running_budget(budget: Budget) -> RunningBudget:
+    """Return the running form of a budget."""
+    return RunningBudget(**_values(budget, _BUDGET))
+
+
+def budget_value(budget: RunningBudget) -> Budget:
+    """Return a budget as a value."""
+    return Budget(**_values(budget, _BUDGET))
+
+
+def opened_hold(body: Mapping[str, Any], budgets: tuple[str, ...]) -> RunningHold:
+    """Return the hold that an entry opens, without the amount, which the postings take."""
+    fact, about = body["hold"], body.get("about", {})
+    hold = Hold(
+        id=HoldId(fact["id"]),
+        purpose=fact["purpose"],
+        principal=fact["principal"],
+        is_reservation=fact["reservation"],
+        placed_at=body["at"],
+        expires_at=fact["expires_at"],
+        takes=(),
+        budgets=budgets,
+        model=fact.get("model"),
+        about=tuple(sorted(about.items())) or None,
+        input_at_most=fact.get("input_at_most"),
+        input_held=fact.get("input_held"),
+        output_at_most=fact.get("output_at_most"),
+    )
+    return running_hold(hold)
+
+
+def _values(value: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
