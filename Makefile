@@ -113,13 +113,14 @@ leak: setup  ## 500 hostile callers against providers that bill the truth; SEED=
 .PHONY: chains
 REORGS ?= 500
 SCHEDULES ?= 1000
-PAYMENTS ?= 200
+AGENTS ?= 200
 
 # Real EVM nodes, two networks at once: random payments and reorgs, and workers killed before and after each commit.
 # Then sources that are stale, empty, forked, lying and so on while payments are detected, credited and lost.
-# Then agents that pay by themselves: lost answers, a facilitator that is down or lies, strangers, killed workers.
-chains: setup  ## 500 reorgs with workers killed, 1000 schedules of liars, 200 payments of agents with each fault; SEED=… REORGS=… SCHEDULES=… PAYMENTS=…
-	@exec $(PYTHON) -m tests.chains $(SEED) $(REORGS) $(SCHEDULES) $(PAYMENTS)
+# Then agents that pay by themselves, over memory and on a node: lost answers, a facilitator that is down or lies,
+# strangers, killed workers.
+chains: setup  ## 500 reorgs with workers killed, 1000 schedules of liars, 200 agents' payments with each fault; SEED=… REORGS=… SCHEDULES=… AGENTS=…
+	@exec $(PYTHON) -m tests.chains $(SEED) $(REORGS) $(SCHEDULES) $(AGENTS)
 
 .PHONY: flat
 

@@ -1,7 +1,7 @@
-"""The long form, `python -m tests.chains SEED REORGS SCHEDULES PAYMENTS`.
+"""The long form, `python -m tests.chains SEED REORGS SCHEDULES AGENTS`.
 
 Random reorgs with workers killed at every commit; then random schedules of faults of the sources; then agents that pay
-by themselves, with each kind of fault.
+by themselves, with each kind of fault, over memory and on nodes.
 """
 
 import contextlib
@@ -11,21 +11,23 @@ import time
 from collections import Counter
 
 from tests.chains.liars import liars
+from tests.chains.node_agents import FAULTS, node_agents
 from tests.chains.node_shop import node_shop
 from tests.chains.paying_agents import TURNS, PayingAgents
 from tests.chains.reorgs import EventReader, History, Tally, by_block, by_transaction
 
 REORGS_PER_NODE = 100
 SCHEDULES_PER_NODE = 100
-PAYMENTS_PER_WORLD = 50
+AGENTS_PER_WORLD = 50
 
 
 def main() -> int:
     """Play and tell. Raises AssertionError where a law is broken."""
-    seed, reorgs, schedules, payments = (int(argument) for argument in sys.argv[1:5])
+    seed, reorgs, schedules, agents = (int(argument) for argument in sys.argv[1:5])
     play_reorgs(seed, reorgs)
     play_liars(seed, schedules)
-    play_agents(seed, payments)
+    play_agents(seed, agents)
+    play_node_agents(seed, agents)
     return 0
 
 
@@ -64,16 +66,32 @@ def play_liars(seed: int, schedules: int) -> None:
     say(f"  no credit without its level, nothing taken back for nothing; {time.monotonic() - began:.0f} s")
 
 
-def play_agents(seed: int, payments: int) -> None:
+def play_agents(seed: int, times: int) -> None:
     """Play payments of agents with each kind of fault, some at a time over a fresh world."""
     tally, began = Counter[str](), time.monotonic()
-    for number, first in enumerate(range(0, payments, PAYMENTS_PER_WORLD)):
+    for number, first in enumerate(range(0, times, AGENTS_PER_WORLD)):
         say(f"agents {number}, seed {seed + number}, after {time.monotonic() - began:.0f} s")
         with contextlib.redirect_stdout(io.StringIO()):
             agents = PayingAgents(seed + number, tally)
-            for _ in range(min(PAYMENTS_PER_WORLD, payments - first)):
+            for _ in range(min(AGENTS_PER_WORLD, times - first)):
                 for name in TURNS:
                     agents.play(name)
+    say_agents(tally, began)
+
+
+def play_node_agents(seed: int, times: int) -> None:
+    """Play payments of agents with each kind of fault, some at a time on a fresh node."""
+    tally, began = Counter[str](), time.monotonic()
+    for number, first in enumerate(range(0, times, AGENTS_PER_WORLD)):
+        say(f"agents on node {number}, seed {seed + number}, after {time.monotonic() - began:.0f} s")
+        with contextlib.redirect_stdout(io.StringIO()), node_agents(seed + number, tally) as agents:
+            for _ in range(min(AGENTS_PER_WORLD, times - first)):
+                for name in FAULTS:
+                    agents.play(name)
+    say_agents(tally, began)
+
+
+def say_agents(tally: Counter[str], began: float) -> None:
     for name, times in sorted(tally.items()):
         say(f"  {name}: {times}")
     say(f"  who paid has credits and call once, who did not has neither; {time.monotonic() - began:.0f} s")

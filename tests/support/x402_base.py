@@ -74,9 +74,11 @@ class ServedApi:
 
 
 @contextmanager
-def base_town() -> Iterator[BaseTown]:
-    """A node with Base's chain id whose blocks come by themselves."""
-    with Anvil(chain_id=CHAIN_ID, block_seconds=BLOCK_SECONDS) as node:
+def base_town(block_seconds: float | None = BLOCK_SECONDS) -> Iterator[BaseTown]:
+    """A node with Base's chain id. Blocks come at this pace; if None, each transaction makes a block at once."""
+    with Anvil(chain_id=CHAIN_ID, block_seconds=block_seconds) as node:
+        if block_seconds is None:
+            node.rpc("evm_setAutomine", True)
         hands = Hands(node)
         usdc = hands.place("usdc", USDC)
         with FacilitatorStandIn([node]) as facilitator:
