@@ -5,17 +5,14 @@ https://github.com/x402-foundation/x402/blob/main/specs/x402-specification-v2.md
 
 import json
 import re
-import ssl
-import time
 from collections.abc import Callable, Collection, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
 
+from shared.kernel.small_answers import SmallAnswer, small_answer
 from shared.payments.chains.x402 import EXACT, VERSION
 from shared.payments.facilitator import FacilitatorAnswer, FacilitatorUnavailable
 
-CONNECT_SECONDS_MAX = 15.0
 ANSWER_SECONDS_MAX = 20.0
 BYTES_MAX = 64 * 1024
 REFUSED_FROM, REFUSED_BELOW = 400, 500
@@ -39,10 +36,10 @@ class HttpFacilitator:
 
     def networks(self) -> Collection[str]:
         """Return the networks on which the facilitator settles; see `Facilitator.networks`."""
-        status, body = self._asked("GET", "/supported")
+        answer = self._asked("/supported")
         try:
-            kinds = json.loads(body)["kinds"]
-            if status != OK:
+            kinds = json.loads(answer.body)["kinds"]
+            if answer.status != OK:
                 raise ValueError("no answer")
             exact = (kind for kind in kinds if kind["x402Version"] == VERSION and kind["scheme"] == EXACT)
             return frozenset(str(kind["network"]) for kind in exact)
@@ -56,9 +53,9 @@ class HttpFacilitator:
             "paymentPayload": self._written(payload),
             "paymentRequirements": requirements,
         }
-        status, body = self._asked("POST", "/settle", json.dumps(asked).encode())
+        answer = self._asked("/settle", json.dumps(asked).encode())
         try:
-            return _answer_in(status, json.loads(body))
+            return _answer_in(answer.status, json.loads(answer.body))
         except (ValueError, RecursionError):
             raise FacilitatorUnavailable from None
 
@@ -70,17 +67,17 @@ class HttpFacilitator:
         written = {name: self._checksummed(address) for name, address in plain.items()}
         return {**payload, "payload": {**inner, "authorization": {**signed, **written}}}
 
-    def _asked(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        parts = urlsplit(self._base)
-        connection = _connection(parts.scheme, parts.netloc)
+    def _asked(self, path: str, content: bytes | None = None) -> SmallAnswer:
+        """Return the answer to a GET, or to a POST of `content`. Raises FacilitatorUnavailable."""
         try:
-            connection.request(method, f"{parts.path}{path}", body=body, headers=HEADERS)
-            answer = connection.getresponse()
-            return answer.status, _body(answer, time.monotonic() + ANSWER_SECONDS_MAX)
+            answer = small_answer(
+                f"{self._base}{path}", HEADERS, seconds=ANSWER_SECONDS_MAX, bytes_max=BYTES_MAX, content=content
+            )
         except (OSError, HTTPException, ValueError):
             raise FacilitatorUnavailable from None
-        finally:
-            connection.close()
+        if len(answer.body) > BYTES_MAX:
+            raise FacilitatorUnavailable
+        return answer
 
 
 def _answer_in(status: int, told: Any) -> FacilitatorAnswer:
@@ -97,24 +94,3 @@ def _answer_in(status: int, told: Any) -> FacilitatorAnswer:
         transaction=transaction if isinstance(transaction, str) and HASH.fullmatch(transaction) else "",
         is_pending=not is_settled and known == PENDING,
     )
-
-
-def _body(answer: HTTPResponse, deadline: float) -> bytes:
-    """Return the body. Raises TimeoutError for a body that comes too slowly, and ValueError for a large one."""
-    body = b""
-    while part := answer.read1(BYTES_MAX):
-        body += part
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        if len(body) > BYTES_MAX:
-            raise ValueError("too large")
-    return body
-
-
-def _connection(scheme: str, host: str) -> HTTPConnection:
-    if scheme == "http":  # a stand-in on this machine
-        return HTTPConnection(host, timeout=CONNECT_SECONDS_MAX)
-    import certifi
-
-    context = ssl.create_default_context(cafile=certifi.where())
-    return HTTPSConnection(host, timeout=CONNECT_SECONDS_MAX, context=context)
