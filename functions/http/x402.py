@@ -42,7 +42,7 @@ routes = Routes("payments")
 
 
 class TopUpOut(Answer):
-    """Credits that a signed payment bought. `transaction` is null if the facilitator told no transaction."""
+    """Credits that a signed payment bought. `transaction` is null if the chain has not shown the transaction."""
 
     payment_id = fields.String(required=True)
     status = Choice(*STATUSES, required=True)
@@ -55,7 +55,7 @@ class TopUpOut(Answer):
     transaction = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "The hash that the facilitator told; null if it told none."},
+        metadata={"description": "The hash of the transaction; null if the chain has not shown the transaction."},
     )
 
 

@@ -111,6 +111,18 @@ def test_agent_buys_and_calls_in_one_go(world, agent):
     assert len(facilitator_of(world).asked) == 1
 
 
+@pytest.mark.parametrize(("way", "is_told"), [("settled", True), ("mislabelled", False)])
+def test_transaction_is_told_if_the_chain_has_shown_the_coins_there(world, agent, way, is_told):
+    facilitator_of(world).ways = [way]
+    header = signed_header(offers_in(agent.post("/payments/x402"))[0], now(world))
+
+    answer = agent.post("/payments/x402", headers={"PAYMENT-SIGNATURE": header})
+
+    told = decoded(answer.headers["PAYMENT-RESPONSE"])
+    assert (answer.status_code, told["success"]) == (201, True)
+    assert (told["transaction"] != "", answer.json["transaction"] is not None) == (is_told, is_told)
+
+
 def test_refusals_take_one_address_per_user(world, agent):
     first = {each["payTo"] for each in offers_in(refused(agent))}
 

@@ -20,7 +20,7 @@ from shared.payments.ports import Dispute, Refs, Stage, Truth, UnknownAtProvider
 LINES_MAX = 50
 """Most lines that a payment shows, the newest."""
 TRANSACTION_REF = "transaction"
-"""Name of the ref that holds the hash of the transaction that the facilitator told."""
+"""Name of the ref that holds the hash that the facilitator told, once the chain has shown this transaction."""
 UNPAID = "the authorization was used before, or cancelled, and no coins came for this payment"
 GONE, LOST = "gone", "lost"
 """Names of the disputes for coins that are missing, and for coins that finality has passed without."""
@@ -53,7 +53,7 @@ class _Subject:
     """True if a signed authorization pays the payment. `authorized` is None once the address has forgotten the order.
     """
     transaction: str = ""
-    """Hash that the facilitator told for the authorization, "" if none is known."""
+    """Hash that the facilitator told for the authorization; "" if none, or if the chain has shown no such transfer."""
 
 
 def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
@@ -144,8 +144,21 @@ def _authorized(record: AddressRecord, refs: Refs, key: Key) -> _Subject:
         state=found[1],
         authorized=order,
         is_authorized=True,
-        transaction=(order.transaction if order is not None else "") or refs.get(TRANSACTION_REF, ""),
+        transaction=_shown(record, key, order) or refs.get(TRANSACTION_REF, ""),
     )
+
+
+def _shown(record: AddressRecord, key: Key, order: AuthorizedOrder | None) -> str:
+    """Return the hash that the facilitator told, if the chain has shown the payer's coins there; else "".
+
+    A facilitator may tell any hash.
+    """
+    if order is None or not order.transaction:
+        return ""
+    signed = order.authorization
+    wanted = (*key, order.transaction.lower(), signed.payer, signed.value)
+    transfers = ((each.network, each.asset, each.shown.hash, each.sender, each.amount) for each in record.transfers)
+    return wanted[2] if wanted in transfers else ""
 
 
 def _stage_of_order(order: AuthorizedOrder, now: Millis) -> Stage:

@@ -7,10 +7,10 @@ from shared.payments.chains.ports import Chain, Contracts, NetworkName
 from shared.payments.facilitator import FacilitatorAnswer, FacilitatorUnavailable
 from shared.platform.memory.chain import MemoryChain
 
-Way = Literal["settled", "silent", "lost", "failed", "lying", "unmined", "refused"]
+Way = Literal["settled", "silent", "lost", "failed", "lying", "unmined", "refused", "mislabelled"]
 """Fate of a payment. `silent`: nothing is sent, no answer. `lost`: sent, no answer. `failed`: sent, and told as
 a failure. `lying`: told as settled, but not sent. `unmined`: sent, settled, in no block yet. `refused`: not sent, and
-told as a failure."""
+told as a failure. `mislabelled`: sent, and told with the hash of another transaction."""
 
 
 class MemoryFacilitator:
@@ -45,7 +45,8 @@ class MemoryFacilitator:
             raise FacilitatorUnavailable
         if way in {"failed", "refused"} or (way == "settled" and not transaction):
             return FacilitatorAnswer(is_settled=False, reason="transaction_failed")
-        return FacilitatorAnswer(is_settled=True, transaction=transaction or f"0x{1:064x}")
+        told = "" if way == "mislabelled" else transaction
+        return FacilitatorAnswer(is_settled=True, transaction=told or f"0x{1:064x}")
 
     def _sent(self, payload: Mapping[str, Any], requirements: Mapping[str, Any], *, is_mined: bool) -> str:
         """Put the authorization into a block, and return the hash of the transaction; "" if the chain refused."""
