@@ -504,6 +504,21 @@ def test_a_package_has_its_gift_and_waits_for_its_depth(world, agent, admin):
     assert (payment.data["credits"], payment.data["bonus"], payment.data["status"]) == ("1000", "50", "settled")
 
 
+@pytest.mark.parametrize(("package", "credits_"), [("small", 1050), ("twin", 990), (None, 1050), (7, 1050)])
+def test_package_that_the_client_accepted_is_bought(world, agent, admin, package, credits_):
+    for name, changes in (("small", {}), ("twin", {"credits": "990", "bonus": "0"})):
+        assert admin.call("PUT", f"/admin/packages/{name}", body={**PACKAGE, **changes}).status_code == 200
+    offer = next(each for each in offers_in(refused(agent)) if each["amount"] == "10000000")
+    header = signed_header({**offer, "extra": {**offer["extra"], "package_id": package}}, now(world))
+    assert paid(agent, header).status_code == 503
+    chains_of(world)["base"].mine(10)
+
+    assert paid(agent, header).status_code == 200
+
+    assert world.services.credits.ledger.balance(agent.uid).total > (credits_ - 1) * 1_000_000
+    assert world.services.credits.ledger.balance(agent.uid).total < credits_ * 1_000_000
+
+
 def test_more_than_the_offer_is_a_deposit(world, agent):
     header = header_for(world, agent, signed={"value": 3 * DOLLAR})
 

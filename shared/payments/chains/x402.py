@@ -19,9 +19,12 @@ from shared.kernel.money import Micro, format_credits
 from shared.payments.chains.authorizations import Authorization, AuthorizedOrder, TokenDomain
 from shared.payments.chains.networks import Asset, Network
 from shared.payments.fiat import Fiat
+from shared.payments.payment import DEPOSIT
 
 VERSION = 2
 EXACT = "exact"
+PACKAGE = "package_id"
+"""Name of the field of an offer's `extra` that tells offers of one price apart."""
 REQUIRED_HEADER, SIGNATURE_HEADER, RESPONSE_HEADER = "PAYMENT-REQUIRED", "PAYMENT-SIGNATURE", "PAYMENT-RESPONSE"
 HEADER_CHARACTERS_MAX = 8_192
 OFFERS_MAX = 10
@@ -84,15 +87,25 @@ class CreditOffer:
     def requirements(self) -> dict[str, Any]:
         """Return the offer as `PaymentRequirements`."""
         told = requirements_of(self.network, self.asset.contract, self.receiver, self.due, self.domain)
-        return {**told, "extra": {**told["extra"], "credits": format_credits(Micro(self.credits + self.bonus))}}
+        own = {"credits": format_credits(Micro(self.credits + self.bonus)), PACKAGE: self.package_id}
+        return {**told, "extra": {**told["extra"], **own}}
+
+    @property
+    def package_id(self) -> str:
+        """Return the id of the package, or `deposit`."""
+        return self.package or DEPOSIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedPayment:
-    """Signed authorization as a client sent it, with the scheme, network and asset that the client chose."""
+    """Signed authorization as a client sent it, with the network, asset and package that the client chose.
+
+    `package` is "" if the client does not tell.
+    """
 
     network: str
     asset: str
+    package: str
     authorization: Authorization
 
 
@@ -171,7 +184,10 @@ def signed_payment(header: str) -> SignedPayment:
     if not isinstance(network, str) or not _is(ADDRESS, asset):
         raise PaymentMalformed("must name a network and an asset")
     return SignedPayment(
-        network=network, asset=str(asset).lower(), authorization=_authorization(content, str(signature))
+        network=network,
+        asset=str(asset).lower(),
+        package=_package(accepted.get("extra")),
+        authorization=_authorization(content, str(signature)),
     )
 
 
@@ -215,6 +231,12 @@ def _authorization(content: Mapping[str, Any], signature: str) -> Authorization:
         nonce=str(nonce).lower(),
         signature=signature.lower(),
     )
+
+
+def _package(extra: Any) -> str:
+    """Return the package that a client has accepted; "" for a client that does not repeat the offer's `extra`."""
+    told = extra.get(PACKAGE) if isinstance(extra, dict) else None
+    return told if isinstance(told, str) else ""
 
 
 def _number(value: Any) -> int | None:

@@ -220,7 +220,10 @@ class AgentPayments:
         raise PaymentBusy
 
     def _offer_for(self, wallet: AgentWallet, signed: SignedPayment) -> CreditOffer:
-        """Return the largest offer that the signed value pays. Raises PaymentInvalid."""
+        """Return the largest offer that the signed value pays: of several, the one that the client has accepted.
+
+        Raises PaymentInvalid.
+        """
         content = signed.authorization
         if content.receiver != wallet.address.lower():
             raise PaymentInvalid(OTHER_ADDRESS)
@@ -232,7 +235,7 @@ class AgentPayments:
         ]
         if not fitting:
             raise PaymentInvalid("it is less than the smallest offer, or this coin is not taken now")
-        return max(fitting, key=lambda each: (each.due, bool(each.package)))
+        return max(fitting, key=lambda each: (each.due, each.package_id == signed.package, bool(each.package)))
 
     def _created(self, asked: TopUpRequest, signed: SignedPayment, offer: CreditOffer, payment_id: str) -> Payment:
         """Store payment, order and cap in one commit. Raises PreconditionFailed, TooManyTopUps, TopUpCapReached."""
