@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import requests
 
 from emulator.chains.bitcoin import BitcoinServices, bitcoin_services
+from emulator.chains.laptop import FACILITATOR, LaptopChains, laptop_chains
 from emulator.chains.laptop import PORTS as CHAIN_PORTS
-from emulator.chains.laptop import LaptopChains, laptop_chains
 from emulator.clock import Clock
 from emulator.examples import run_examples
 from emulator.payment_providers import payment_providers
@@ -222,6 +222,7 @@ def walk(running: Backend, screen: Screen) -> bool:
             type_out=screen.type_out,
             shops=running.shops,
             purse=running.chains.purse,
+            has_agents=FACILITATOR in running.chains.addresses,
         ).run()
     except (WalkError, requests.RequestException, KeyError, ImportError) as error:
         screen.problem(f"The walk stopped: {error!r}\nThe functions' log is {suite.log} (`make logs`).")

@@ -13,6 +13,7 @@ from typing import Any
 import requests
 
 from emulator.chains.laptop import Purse
+from emulator.paying_agent import call_and_pay
 from emulator.payment_providers import stand_in_of
 from emulator.suite import Endpoints
 from shared.ledger.keys import PublicKey, Verifier
@@ -27,6 +28,8 @@ QUESTION = "What happens when I ask you something?"
 FRESH_ACCOUNT_PASSWORD = "correct horse battery staple"
 
 Json = dict[str, Any]
+AGENT_KEY: Json = {"name": "agent", "scopes": ["chat", "top_up"], "spend_cap": {"amount": "100", "period": "day"}}
+"""API key whose holder may buy credits by itself, for a dollar a day."""
 
 
 class WalkError(Exception):
@@ -38,7 +41,7 @@ class Walk:
     """First minutes of one user. `show(step, what)` shows a finished step; `type_out` shows text as it arrives.
 
     `shops` are the stand-ins of payment providers by name, `purse` is a wallet with coins. With real providers or
-    networks, a walk buys nothing there.
+    networks, a walk buys nothing there. `has_agents` is True if the laptop's facilitator settles agents' payments.
     """
 
     endpoints: Endpoints
@@ -46,6 +49,7 @@ class Walk:
     type_out: Callable[[str], None]
     shops: Mapping[str, str] = field(default_factory=dict)
     purse: Purse | None = None
+    has_agents: bool = False
     token: str = ""
     email: str = ""
     refresh_token: str = ""
@@ -63,6 +67,8 @@ class Walk:
             self._buy(provider)
         if self.purse is not None:
             self._buy_with_coins(self.purse)
+            if self.has_agents:
+                self._pay_by_agent(self.purse)
         self._verify()
 
     def _sign_up(self) -> None:
@@ -185,6 +191,21 @@ class Walk:
             if found["status"] == "settled" or time.monotonic() > deadline:
                 return found
             pause.wait(COINS_POLL_SECONDS)
+
+    def _pay_by_agent(self, purse: Purse) -> None:
+        """Let an agent of a new user, who has no credits, call a model: the agent's client pays with the call."""
+        owner = Walk(endpoints=self.endpoints, show=lambda _step, _what: None, type_out=self.type_out)
+        owner._sign_up()
+        key = owner._call("POST", "/v1/api-keys", AGENT_KEY)["key"]
+        models = owner._call("GET", "/v1/models")["items"]
+        model = next(each["id"] for each in models if each["kind"] == "chat")
+        body = {"model": model, "messages": [{"role": "user", "content": QUESTION}]}
+        contract = _contract_of(owner._call("GET", "/v1/payments/options"), purse.network.name)
+        paid = call_and_pay(purse, TOKEN, contract, f"{self.endpoints.api}/v1/openai/chat/completions", key, body)
+        if not paid.answer.ok or not paid.payment.get("success"):
+            raise WalkError(_told("the call that an agent pays for", paid.answer))
+        cost, left = paid.answer.headers["X-Credits-Cost"], owner._balance()["available"]
+        self.show("an agent pays", f"1 {TOKEN} with its call, by x402, no person asked; {cost} spent, {left} left")
 
     def _verify(self) -> None:
         """Verify the export as an auditor would: with nothing but the file and the ledger's public keys."""

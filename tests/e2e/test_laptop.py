@@ -74,6 +74,7 @@ def test_it_walks_the_main_job_says_where_everything_is_and_leaves_no_process(tm
     assert code == 0, told(tmp_path)
     assert answered == 200
     assert refused == []
+    assert "an agent pays" in told(tmp_path)
     assert known.keys() - {"bitcoin"} == ADDRESSES
     assert all(value.startswith("http://") for name, value in known.items() if name != "project")
     assert known["api"] == f"{known['functions']}/api"
