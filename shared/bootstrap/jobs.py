@@ -129,8 +129,20 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
         JobEntry(
             "chains",
             60,
-            "Look at each chain, and follow the addresses where coins arrived or are not final.",
+            "Look at each chain, and follow the addresses where coins arrived.",
             lambda workers: workers.crypto.watch,
+        ),
+        JobEntry(
+            "crypto_addresses",
+            60,
+            "Follow the addresses where coins are not final or payments not settled.",
+            lambda workers: workers.crypto.follow,
+        ),
+        JobEntry(
+            "crypto_payouts",
+            30,
+            "Follow the transactions that pay refunds in coins, until they are final.",
+            lambda workers: workers.crypto.follow_payouts,
         ),
         JobEntry(
             "cold_addresses",

@@ -14,6 +14,7 @@ from typing import cast
 from shared.kernel.canonical import canonical
 from shared.kernel.clock import rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Put, StoreUnavailable, Value, Version, Write
+from shared.kernel.due import DueList
 from shared.kernel.ids import Uid
 from shared.kernel.money import format_credits
 from shared.kernel.schemas import SCHEMA_VERSION
@@ -25,6 +26,9 @@ NO_FACTS = frozenset({SCHEMA_VERSION})
 """Fields of either document that say nothing about the account: a migration may write them beside the seal."""
 DUE_SHARDS = 16
 """Number of index ranges in which sweeps find accounts by time. A single range would be a hotspot."""
+DUE_ACCOUNTS = DueList(collection="sealed", is_group=True, shards=DUE_SHARDS)
+DUE_OLD_ACCOUNTS = DueList(collection="accounts", shards=DUE_SHARDS)
+"""Due accounts of the old form, in which one document has all fields."""
 STEADY_READS_MAX = 20
 """Largest number of times that the two documents are read until no commit falls between the reads."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from shared.kernel.clock import SECOND, Clock
-from shared.kernel.documents import Documents, PreconditionFailed
+from shared.kernel.documents import Document, Documents, PreconditionFailed
+from shared.kernel.due import DuePlace
 from shared.kernel.events import Alerts
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid, random_token
 from shared.kernel.money import Micro
@@ -229,9 +230,9 @@ class Ledger:
         known = {**self._store.archived_lots(uid, lots), **account.lots}
         return {lot: known[lot].granted - known[lot].spent + known[lot].owed for lot in lots if lot in known}
 
-    def due(self, shard: int, limit: int) -> list[Uid]:
-        """Return accounts of a shard for which `expire_due` has work."""
-        return self._store.due(shard, self._clock.now(), limit)
+    def due(self, limit: int, after: DuePlace | None = None, *, is_old: bool = False) -> list[Document]:
+        """Return documents of accounts for which `expire_due` has work, behind `after`; see `LedgerStore.due`."""
+        return self._store.due(self._clock.now(), limit, after, is_old=is_old)
 
     def move(self, uid: Uid) -> None:
         """Store an account of the old form in the present form, with the same state. Raises the errors of `balance`."""

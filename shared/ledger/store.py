@@ -8,10 +8,12 @@ from typing import Any, cast
 from shared.kernel.canonical import INTEGER_MAX, NotCanonical, canonical, parse_canonical
 from shared.kernel.clock import Millis, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Put, Query, Version, Where, Write
-from shared.kernel.documents import Order as OrderBy
+from shared.kernel.due import DuePlace
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
 from shared.ledger.account_documents import (
+    DUE_ACCOUNTS,
+    DUE_OLD_ACCOUNTS,
     SCHEMA,
     StoredAccount,
     account_path,
@@ -24,8 +26,6 @@ from shared.ledger.account_documents import (
     read_stored,
     seal_message,
     sweep_fields,
-    uid_of,
-    unique,
 )
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
 from shared.ledger.commands import (
@@ -233,14 +233,13 @@ class AccountStore:
         found = self._all([hold_path(uid, hold) for hold in holds])
         return self._archive(uid, [document for document in found if document is not None]).holds
 
-    def due(self, shard: int, now: Millis, limit: int) -> list[Uid]:
-        """Return accounts of a shard with due lots or holds, the most overdue first."""
-        where = (Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now)))
-        order = (OrderBy("due_at"),)
-        sealed = Query(collection="sealed", group=True, where=where, order_by=order, limit=limit)
-        old = Query(collection="accounts", where=where, order_by=order, limit=limit)
-        found = [document for query in (sealed, old) for document in self._documents.query(query)]
-        return unique([uid_of(document.path) for document in found])[:limit]
+    def due(self, now: Millis, limit: int, after: DuePlace | None, *, is_old: bool) -> list[Document]:
+        """Return documents of accounts with due lots or holds, of the old form or the present, the most overdue first.
+
+        The documents stand behind `after`. Raises StoreUnavailable.
+        """
+        accounts = DUE_OLD_ACCOUNTS if is_old else DUE_ACCOUNTS
+        return accounts.page(self._documents, now, limit, after)
 
     def move(self, uid: Uid) -> None:
         """Give an account of the old form its two documents; do nothing to any other.

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Literal, cast
 
 from shared.kernel.clock import DAY, MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Query, Where
-from shared.kernel.documents import Order as OrderBy
+from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed
+from shared.kernel.due import DueList, DuePlace
 from shared.kernel.events import Alerts, log
 from shared.payments.ports import Notice, ProviderName
 
@@ -19,6 +19,7 @@ Status = Literal["new", "done", "ignored", "parked", "dead"]
 
 COLLECTION = "inbox"
 DUE_SHARDS = 8
+DUE_NOTICES = DueList(collection=COLLECTION, shards=DUE_SHARDS)
 GRACE: Millis = MINUTE
 """Time that the trigger has before a sweep handles an event."""
 BACKOFF: Millis = 15 * SECOND
@@ -65,15 +66,9 @@ class Inbox:
         """Return the document with the id `{provider}:{event id}`, or None."""
         return self._documents.get(f"{COLLECTION}/{notice_id}")
 
-    def due(self, shard: int, limit: int) -> list[Document]:
-        """Return the documents of this shard that are due for a sweep, the most overdue first, at most `limit`."""
-        query = Query(
-            collection=COLLECTION,
-            where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(self._clock.now()))),
-            order_by=(OrderBy("due_at"),),
-            limit=limit,
-        )
-        return self._documents.query(query)
+    def due(self, limit: int, after: DuePlace | None = None) -> list[Document]:
+        """Return the documents that are due for a sweep, behind `after`, the most overdue first, at most `limit`."""
+        return DUE_NOTICES.page(self._documents, self._clock.now(), limit, after)
 
     def _mismatch(self, notice: Notice) -> str:
         if self._modes.get(notice.provider, notice.is_live) != notice.is_live:

@@ -7,14 +7,16 @@ from typing import cast
 
 from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Delete, Document, Documents, Order, Put, Query, Value, Where, Write
+from shared.kernel.due import DueList, DuePlace
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import Uid, is_safe_id
 from shared.payments.owner_view import OLD_SCHEMA, owner_view, renewed
-from shared.payments.payment import Payment
+from shared.payments.payment import DUE_SHARDS, Payment
 from shared.payments.payment_documents import from_data, to_data
 from shared.payments.ports import ProviderName
 from shared.payments.providers import PROVIDER_NAMES
 
+DUE_PAYMENTS = DueList(collection="payment_sagas", shards=DUE_SHARDS)
 SAME_ID_MAX = 20
 """Most payments that may share one id of their provider. More than one is a fault that operators should see."""
 
@@ -156,15 +158,9 @@ class Payments:
         known = self.among(found.ids)
         return [known[each] for each in found.ids if each in known], found.after
 
-    def due(self, shard: int, now: Millis, limit: int) -> Sequence[str]:
-        """Return the ids of a shard's payments that are due at `now`, the most overdue first."""
-        query = Query(
-            collection="payment_sagas",
-            where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now))),
-            order_by=(Order("due_at"),),
-            limit=limit,
-        )
-        return [document.id for document in self._documents.query(query)]
+    def due(self, now: Millis, limit: int, after: DuePlace | None = None) -> list[Document]:
+        """Return the working documents of payments that are due at `now`, behind `after`, the most overdue first."""
+        return DUE_PAYMENTS.page(self._documents, now, limit, after)
 
     def payment_with_money(self, provider: ProviderName, money: str) -> str | None:
         """Return the payment that this money became credits for, None if there is none."""

@@ -403,7 +403,7 @@ def _hear(services):
     refs = {"intent": "pi_1"}
     notice = Notice(provider="stripe", id="evt_1", type="t", at=1, is_live=False, payment="pay_1", refs=refs)
     services.payments.inbox.store(notice)
-    services.payments.inbox.due(0, 1)
+    services.payments.inbox.due(1)
 
 
 def _migrate(services):

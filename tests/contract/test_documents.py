@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from emulator.suite import Suite
+from shared.kernel.clock import to_datetime
 from shared.kernel.documents import (
     Create,
     Delete,
@@ -21,6 +22,7 @@ from shared.kernel.documents import (
     Value,
     Where,
 )
+from shared.kernel.due import DueList, due_place
 from shared.platform.firestore.documents import connect
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.uids import SUPPORTED
@@ -329,3 +331,19 @@ def test_a_store_that_cannot_be_reached_is_named_so(monkeypatch, project):
 
     with pytest.raises((OutcomeUnknown, StoreUnavailable)):
         nowhere.commit([Create("things/a", {"n": 1})], timeout_seconds=0.5)
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+def test_due_documents_of_all_shards_come_in_pages_the_most_overdue_first(documents, is_group):
+    kind = "things/{}" if not is_group else "owners/{}/things/state"
+    for number in range(9):
+        due: dict[str, Value] = {"due_at": to_datetime(1_000 + number // 2), "due_shard": number % 3}
+        documents.commit([Create(kind.format(f"t{number}"), due)])
+    documents.commit([Create(kind.format("later"), {"due_at": to_datetime(9_000), "due_shard": 0})])
+    due_list = DueList(collection="things", shards=3, is_group=is_group)
+
+    first = due_list.page(documents, 2_000, 4)
+    rest = due_list.page(documents, 2_000, 9, due_place(first[-1]))
+
+    found = [document.path for document in (*first, *rest)]
+    assert found == [kind.format(f"t{number}") for number in range(9)]

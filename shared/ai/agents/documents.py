@@ -16,11 +16,15 @@ from shared.ai.agents.task import DueCharge, StoredFile, Task, TaskSpec, TaskSte
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Put, Value, Write
+from shared.kernel.due import DueList
 from shared.kernel.ids import Uid, derived_id
 
 COLLECTION = "agent_tasks"
 JOBS = "agent_jobs"
 SHARDS = 8
+DUE_TASKS = DueList(collection=JOBS, shards=SHARDS)
+DUE_OLD_TASKS = DueList(collection=COLLECTION, shards=SHARDS)
+"""Due tasks of the old form."""
 
 
 def task_path(task_id: str) -> str:

@@ -5,6 +5,8 @@ from contextlib import suppress
 
 from shared.ai.agents.documents import (
     COLLECTION,
+    DUE_OLD_TASKS,
+    DUE_TASKS,
     JOBS,
     file_id,
     file_of,
@@ -33,6 +35,7 @@ from shared.kernel.documents import (
     Where,
     Write,
 )
+from shared.kernel.due import DuePlace
 from shared.kernel.ids import Uid, random_token
 from shared.kernel.pages import Page, owner_query, page_of
 
@@ -122,15 +125,9 @@ class AgentTaskStore:
                 return file_of(found)
         raise FileNotInTask
 
-    def due(self, shard: int, now: Millis, limit: int) -> list[tuple[str, Uid]]:
-        """Return the tasks of a shard that are due for a worker at `now`, each with the user."""
-        query = Query(
-            collection=JOBS,
-            limit=limit,
-            where=(Where("due_shard", "==", shard), Where("due_at", "<=", to_datetime(now))),
-            order_by=(Order("due_at"),),
-        )
-        return [(found.id, Uid(str(found.data["uid"]))) for found in self._of_both_forms(query)][:limit]
+    def due(self, now: Millis, limit: int, after: DuePlace | None = None, *, is_old: bool = False) -> list[Document]:
+        """Return the tasks of one form that are due for a worker at `now`, behind `after`, the most overdue first."""
+        return (DUE_OLD_TASKS if is_old else DUE_TASKS).page(self._documents, now, limit, after)
 
     def erase(self, uid: Uid) -> None:
         """Remove all data of the user; see `Erasable.erase`.

@@ -13,6 +13,7 @@ from typing import Any, cast
 from shared.ai.images.tasks import Failure, ImageFacts, ImageTask
 from shared.kernel.clock import Millis, rfc3339
 from shared.kernel.documents import Create, Data, Delete, Document, Put, Value, Write
+from shared.kernel.due import DueList
 from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.kernel.money import format_credits
 
@@ -21,6 +22,9 @@ JOBS = "image_jobs"
 ASKS = "image_asks"
 DUE_SHARDS = 8
 """Number of shards of the due times. Due times grow, so that a single index would take every write."""
+DUE_TASKS = DueList(collection=JOBS, shards=DUE_SHARDS, is_in_millis=True)
+DUE_OLD_TASKS = DueList(collection=COLLECTION, shards=DUE_SHARDS, is_in_millis=True)
+"""Due tasks of the old form."""
 ASK_FIELDS = (
     *("prompt", "model", "upstream_model", "wants_base64", "size", "quality", "n", "price", "price_snapshot", "hold"),
     *("fingerprint", "created_at", "deadline_at"),

@@ -8,6 +8,8 @@ from contextlib import suppress
 from shared.ai.images.documents import (
     ASKS,
     COLLECTION,
+    DUE_OLD_TASKS,
+    DUE_TASKS,
     JOBS,
     ask_path_of,
     is_old,
@@ -20,7 +22,8 @@ from shared.ai.images.store import facts_of, image_in
 from shared.ai.images.store import path_of as image_path
 from shared.ai.images.tasks import OPEN, ImageTask, ImageTaskNotFound
 from shared.kernel.clock import Millis
-from shared.kernel.documents import Delete, Document, Documents, Order, PreconditionFailed, Query, Where
+from shared.kernel.documents import Delete, Document, Documents, PreconditionFailed, Query, Where
+from shared.kernel.due import DuePlace
 from shared.kernel.ids import Uid, is_safe_id
 
 ERASE_BATCH = 50
@@ -53,15 +56,9 @@ class ImageTasks:
         where = (Where("spender", "==", spender), Where("status", "in", sorted(OPEN)))
         return [found.id for found in self._of_both_forms(Query(collection=JOBS, limit=limit, where=where))]
 
-    def due(self, shard: int, now: Millis, limit: int) -> list[Document]:
-        """Return the open tasks of a shard whose due time has come, the longest waiting of each form first."""
-        query = Query(
-            collection=JOBS,
-            where=(Where("due_shard", "==", shard), Where("due_at", "<=", now)),
-            order_by=(Order("due_at"),),
-            limit=limit,
-        )
-        return self._of_both_forms(query)
+    def due(self, now: Millis, limit: int, after: DuePlace | None = None, *, is_old: bool = False) -> list[Document]:
+        """Return the open tasks of one form whose due time has come, behind `after`, the longest waiting first."""
+        return (DUE_OLD_TASKS if is_old else DUE_TASKS).page(self._documents, now, limit, after)
 
     def erase(self, uid: Uid) -> None:
         """Delete all tasks of a user who leaves. A run under way cannot record anything afterwards.

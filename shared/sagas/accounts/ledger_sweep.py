@@ -1,14 +1,17 @@
 """The ledger's periodic jobs: relay news, expire holds and lots that are due, audit every chain."""
 
+from functools import partial
+
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import Uid
-from shared.ledger.account_documents import DUE_SHARDS
+from shared.ledger.account_documents import uid_of
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
 from shared.sagas.accounts.ledger_watch import LedgerWatch
+from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
 
 PAGE = 50
@@ -39,14 +42,9 @@ class LedgerJobs:
                 return
 
     def expire(self, run: JobRun) -> None:
-        """End holds and lots whose time is up: charge the accrued part and give the rest back, shard by shard."""
-        first = int(run.cursor or 0)
-        for shard in range(first, first + DUE_SHARDS):
-            if run.is_over():
-                return
-            run.cursor = str(shard % DUE_SHARDS)
-            self._expire_shard(run, shard % DUE_SHARDS)
-        run.cursor = "0"
+        """End holds and lots whose time is up: charge the accrued part and give the rest back."""
+        lists = (self._ledger.due, partial(self._ledger.due, is_old=True))
+        attempt_due(run, "expire", lists, lambda account, _: self._ledger.expire_due(uid_of(account.path)))
 
     def audit(self, run: JobRun) -> None:
         """Verify every account's chain against the account's documents. A finding freezes the account and alerts."""
@@ -71,17 +69,6 @@ class LedgerJobs:
             self._relay.relay(uid)
         except IntegrityFailed as failure:
             self._watch.found(uid, int(failure.params["seq"]), str(failure.params["rule"]))
-
-    def _expire_shard(self, run: JobRun, shard: int) -> None:
-        """Expire page by page, as long as a page has new accounts. A failed account is not tried again in this run."""
-        seen: set[Uid] = set()
-        while not run.is_over():
-            due = [uid for uid in self._ledger.due(shard, PAGE + len(seen)) if uid not in seen]
-            for uid in due:
-                run.attempt("expire", uid, lambda due_uid, _: self._ledger.expire_due(due_uid))
-            seen.update(due)
-            if len(due) < PAGE:
-                return
 
     def _audit_one(self, uid: Uid, _: Deadline) -> None:
         findings = self._ledger.verify(uid)

@@ -1,11 +1,9 @@
 """Periodic job of agent tasks: publish the tasks again whose message was lost or whose worker died."""
 
-from collections.abc import Callable
+from functools import partial
 
-from shared.ai.agents.documents import SHARDS
-from shared.kernel.deadline import Deadline
-from shared.kernel.ids import Uid
 from shared.sagas.agents.tasks import Agents
+from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
 
 NAME = "agent_tasks"
@@ -18,18 +16,6 @@ class AgentJobs:
         self._agents = agents
 
     def sweep(self, run: JobRun) -> None:
-        """Publish a message again for each agent task whose message was lost or whose worker died.
-
-        Each run takes one page of each shard; the next run takes the rest.
-        """
-        first = int(run.cursor or 0)
-        for shard in range(first, first + SHARDS):
-            if run.is_over():
-                return
-            run.cursor = str(shard % SHARDS)
-            for task_id, uid in self._agents.due(shard % SHARDS):
-                run.attempt(NAME, uid, self._telling(task_id))
-        run.cursor = "0"
-
-    def _telling(self, task_id: str) -> Callable[[Uid, Deadline], None]:
-        return lambda uid, _: self._agents.tell(task_id, uid)
+        """Publish a message again for each agent task whose message was lost or whose worker died."""
+        lists = (self._agents.due, partial(self._agents.due, is_old=True))
+        attempt_due(run, NAME, lists, lambda task, _: self._agents.tell(task.id))

@@ -24,6 +24,7 @@ from shared.ai.models.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.creation import create_or_find
 from shared.kernel.documents import Data, Document, Documents, PreconditionFailed, Value, Write
+from shared.kernel.due import DuePlace
 from shared.kernel.errors import Forbidden, IdempotencyMismatch, InvalidValue
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id
@@ -42,7 +43,6 @@ GIVEN_BYTES_MAX = 500_000
 PATCH_ATTEMPTS_MAX = 8
 CREATE_PAUSE_SECONDS = 0.02
 RESUMES_REMEMBERED = 20
-PAGE = 50
 
 
 class ToolNeedsScope(Forbidden):
@@ -219,13 +219,12 @@ class Agents:
         """Remove all data of the user; see `Erasable.erase`."""
         self._tasks.erase(uid)
 
-    def due(self, shard: int) -> Sequence[tuple[str, Uid]]:
-        """Return the tasks of a shard that wait for a worker, with their users."""
-        return self._tasks.due(shard, self._clock.now(), PAGE)
+    def due(self, limit: int, after: DuePlace | None = None, *, is_old: bool = False) -> Sequence[Document]:
+        """Return the tasks of one form that wait for a worker; see `AgentTaskStore.due`."""
+        return self._tasks.due(self._clock.now(), limit, after, is_old=is_old)
 
-    def tell(self, task_id: str, uid: Uid) -> None:
+    def tell(self, task_id: str) -> None:
         """Publish the message for this task's workers again."""
-        del uid
         self._slices.tell(task_id)
 
     def _begun(self, request: TaskRequest, task_id: str) -> Task:

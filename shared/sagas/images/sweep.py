@@ -1,21 +1,19 @@
 """Sweep of image tasks whose message or worker was lost: call for a worker again."""
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-from shared.ai.images.documents import DUE_SHARDS, is_old, task_of, work_data
+from shared.ai.images.documents import is_old, task_of, work_data
 from shared.ai.images.task_store import ImageTasks
 from shared.ai.images.tasks import ImageTask
 from shared.kernel.clock import HOUR, MINUTE, Clock, Millis
-from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.events import log
-from shared.kernel.ids import Uid
+from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.images.job import ImageJob
 from shared.sagas.images.start import ImageStart
 
-PAGE = 50
 WAKE_PAUSE: Millis = MINUTE
 WAKE_PAUSE_MAX: Millis = HOUR
 WAKES_COUNTED_MAX = 6
@@ -34,21 +32,9 @@ class ImageSweep:
         self._clock = clock
 
     def sweep(self, run: JobRun) -> None:
-        """Call for a worker of image tasks whose message was lost or whose worker died, shard by shard.
-
-        The next run continues with the shard where this run had to stop.
-        """
-        first = int(run.cursor or 0)
-        for shard in range(first, first + DUE_SHARDS):
-            run.cursor = str(shard % DUE_SHARDS)
-            for document in self._tasks.due(shard % DUE_SHARDS, self._clock.now(), PAGE):
-                if run.is_over():
-                    return
-                run.attempt("image_tasks", task_of(document).uid, self._waking(document))
-        run.cursor = "0"
-
-    def _waking(self, document: Document) -> Callable[[Uid, Deadline], None]:
-        return lambda _, __: self._wake(document)
+        """Call for a worker of image tasks whose message was lost or whose worker died."""
+        due = partial(self._tasks.due, self._clock.now())
+        attempt_due(run, "image_tasks", [due, partial(due, is_old=True)], lambda task, _: self._wake(task))
 
     def _wake(self, document: Document) -> None:
         """Postpone the next look, each time for longer, then call for a worker. A task of the old form is moved first.

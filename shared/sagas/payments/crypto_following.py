@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from shared.kernel.clock import Clock, to_datetime
-from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, Query, Where
+from shared.kernel.clock import Clock
+from shared.kernel.documents import Document, Documents, OutcomeUnknown, PreconditionFailed
+from shared.kernel.due import DueList, DuePlace
 from shared.kernel.errors import Conflict, DomainError, NotFound, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
@@ -23,11 +23,12 @@ from shared.payments.chains.seen import AddressView
 from shared.payments.payment import Payment
 from shared.payments.ports import UnknownAtProvider
 from shared.payments.store import PaymentNotFound, Payments
+from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.address_looks import AddressLooks
 
 TAKE_ATTEMPTS_MAX = 5
-DUE_PAGE = 50
+DUE_ADDRESSES = DueList(collection=COLLECTION)
 """Most addresses that one run of the job follows again."""
 
 
@@ -134,24 +135,17 @@ class AddressFollower:
             return self._settlement.revive(payment_id)
         raise AddressBusy
 
-    def due(self, limit: int = DUE_PAGE) -> Sequence[tuple[str, int]]:
-        """Return addresses whose next look is due: family and index, at most `limit`."""
-        query = Query(
-            collection=COLLECTION, where=(Where("due_at", "<=", to_datetime(self._clock.now())),), limit=limit
-        )
-        found = [from_data(document.data) for document in self._documents.query(query)]
-        return [(record.family, record.index) for record in found]
+    def due(self, limit: int, after: DuePlace | None = None) -> Sequence[Document]:
+        """Return documents of addresses whose next look is due, behind `after`, at most `limit`."""
+        return DUE_ADDRESSES.page(self._documents, self._clock.now(), limit, after)
 
     def resume(self, run: JobRun) -> None:
         """Follow the addresses at which something is under way: coins not deep enough, or payments not settled."""
-        for family, index in self.due():
-            if run.is_over():
-                return
-            run.attempt("crypto_addresses", f"{family}:{index}", self._resume_one)
+        attempt_due(run, "crypto_addresses", [self.due], lambda address, _: self._resume_one(address))
 
-    def _resume_one(self, name: str, __: Deadline) -> None:
-        family, _, index = name.partition(":")
-        self.follow(family, int(index))
+    def _resume_one(self, address: Document) -> None:
+        record = from_data(address.data)
+        self.follow(record.family, record.index)
 
     def _settle(self, payment_id: str, seen: AddressView) -> bool:
         """Settle one payment from the look just made. Return False after a failure: the next call settles it again."""

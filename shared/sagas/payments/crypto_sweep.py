@@ -1,4 +1,4 @@
-"""The periodic jobs of crypto payments: watch the chains, follow what is under way, read cold addresses."""
+"""The periodic jobs of crypto payments: watch the chains, follow addresses and payouts, read cold addresses."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -48,13 +48,22 @@ class CryptoJobs:
         self._parts = parts
 
     def watch(self, run: JobRun) -> None:
-        """Look at each network, then follow the addresses and payouts whose next look is due."""
+        """Look at each network."""
         parts = self._parts()
-        if not parts.networks:
-            return
-        parts.watcher.run(run)
-        parts.follower.resume(run)
-        parts.payouts.resume(run)
+        if parts.networks:
+            parts.watcher.run(run)
+
+    def follow(self, run: JobRun) -> None:
+        """Follow the addresses whose next look is due."""
+        parts = self._parts()
+        if parts.networks:
+            parts.follower.resume(run)
+
+    def follow_payouts(self, run: JobRun) -> None:
+        """Look at the payouts whose next look is due."""
+        parts = self._parts()
+        if parts.networks:
+            parts.payouts.resume(run)
 
     def read_cold(self, run: JobRun) -> None:
         """Read the levels of cold addresses, slice by slice."""

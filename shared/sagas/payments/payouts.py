@@ -11,7 +11,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import cast
 
-from shared.kernel.clock import Clock, to_datetime
+from shared.kernel.clock import Clock
 from shared.kernel.documents import (
     Create,
     Delete,
@@ -24,6 +24,7 @@ from shared.kernel.documents import (
     Where,
     Write,
 )
+from shared.kernel.due import DueList, DuePlace
 from shared.kernel.errors import Conflict, InvalidValue, Unavailable
 from shared.kernel.events import Alerts, log
 from shared.payments.chains.addresses import address_path
@@ -57,13 +58,14 @@ from shared.payments.chains.sources import agreed
 from shared.payments.chains.tiers import tier_for
 from shared.payments.fiat import Fiat
 from shared.payments.payment import Payment
+from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.crypto_following import Settles
 
 ATTEMPTS_MAX = 5
 PAYOUTS_MAX = 100
 """Most payouts of one payment. Each needs a decision of an operator."""
-DUE_PAGE = 50
+DUE_PAYOUTS = DueList(collection=COLLECTION)
 TRANSACTION = re.compile(r"(0x)?[0-9a-fA-F]{64}", re.ASCII)
 
 
@@ -223,13 +225,10 @@ class Payouts:
 
     def resume(self, run: JobRun) -> None:
         """Look at the transactions that operators named, until they are final."""
-        query = Query(
-            collection=COLLECTION, where=(Where("due_at", "<=", to_datetime(self._clock.now())),), limit=DUE_PAGE
-        )
-        for document in self._documents.query(query):
-            if run.is_over():
-                return
-            run.attempt("crypto_payouts", document.id, lambda refund, _: self.follow(refund))
+        attempt_due(run, "crypto_payouts", [self._due], lambda payout, _: self.follow(payout.id))
+
+    def _due(self, limit: int, after: DuePlace | None) -> Sequence[Document]:
+        return DUE_PAYOUTS.page(self._documents, self._clock.now(), limit, after)
 
     def follow(self, refund: str) -> None:
         """Look at a payout's transaction once, and bring the payment in step. Raises ChainUnavailable, and the errors

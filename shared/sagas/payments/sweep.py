@@ -1,21 +1,20 @@
 """The payments' periodic jobs: resume stalled payments, handle waiting notices, list events that no webhook brought."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from shared.kernel.clock import DAY, MINUTE, Clock, Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
-from shared.payments import inbox as inbox_
-from shared.payments import payment as payment_
 from shared.payments.inbox import Inbox
 from shared.payments.ports import PaymentProvider, ProviderName
 from shared.payments.store import Payments
+from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.notices import PaymentInbox
 from shared.sagas.payments.settlement import Settlement
 
-PAGE = 50
 LISTING_EVERY: Millis = 5 * MINUTE
 LISTING_OVERLAP: Millis = 15 * MINUTE
 """Overlap of two listings, since a provider may list an event a little after the event's time."""
@@ -42,12 +41,13 @@ class PaymentJobs:
         self._clock = clock
 
     def resume(self, run: JobRun) -> None:
-        """Settle payments whose worker died or whose provider is to be asked again, shard by shard."""
-        self._by_shard(run, payment_.DUE_SHARDS, self._resume_shard)
+        """Settle payments whose worker died or whose provider is to be asked again."""
+        due = partial(self._payments.due, self._clock.now())
+        attempt_due(run, "payments", [due], lambda payment, _: self._settlement.settle(payment.id, patience=0))
 
     def notices(self, run: JobRun) -> None:
-        """Handle stored notices whose trigger was lost or has failed, shard by shard."""
-        self._by_shard(run, inbox_.DUE_SHARDS, self._notices_shard)
+        """Handle stored notices whose trigger was lost or has failed."""
+        attempt_due(run, "notices", [self._inbox.due], lambda notice, _: self._handler.handle(notice.id))
 
     def listing(self, run: JobRun) -> None:
         """List each provider's events since the last listing, every few minutes. Known events are recognised by id.
@@ -82,32 +82,8 @@ class PaymentJobs:
             log("provider_events_not_listed", "ERROR", provider=provider.name, code=error.code)
         return False
 
-    def _by_shard(self, run: JobRun, shards: int, work: Callable[[JobRun, int], None]) -> None:
-        first = int(run.cursor or 0)
-        for shard in range(first, first + shards):
-            if run.is_over():
-                return
-            run.cursor = str(shard % shards)
-            work(run, shard % shards)
-        run.cursor = "0"
-
-    def _resume_shard(self, run: JobRun, shard: int) -> None:
-        for payment in self._payments.due(shard, self._clock.now(), PAGE):
-            if run.is_over():
-                return
-            run.attempt("payments", payment, self._resume_one)
-
-    def _resume_one(self, payment: str, _: Deadline) -> None:
-        self._settlement.settle(payment, patience=0)
-
     def _handle_one(self, notice: str, _: Deadline) -> None:
         self._handler.handle(notice)
-
-    def _notices_shard(self, run: JobRun, shard: int) -> None:
-        for document in self._inbox.due(shard, PAGE):
-            if run.is_over():
-                return
-            run.attempt("notices", document.id, self._handle_one)
 
 
 def _times_in(cursor: str, providers: Iterable[ProviderName]) -> dict[str, Millis]:

@@ -58,7 +58,7 @@ def inbox(documents, clock, alerts):
 
 
 def due(inbox):
-    return {document.id for shard in range(DUE_SHARDS) for document in inbox.due(shard, 50)}
+    return {document.id for document in inbox.due(500)}
 
 
 def test_a_notice_is_kept_as_it_is_and_read_back(inbox, documents):

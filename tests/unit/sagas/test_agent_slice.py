@@ -595,10 +595,10 @@ def test_an_idle_task_costs_nothing(world):
 def test_a_sweep_stops_when_its_time_is_up(world):
     from shared.sagas.agents.sweep import AgentJobs
 
-    turn = JobRun("3", world.clock, 0)
+    turn = JobRun("1:5:agent_tasks/task_x", world.clock, 0)
     AgentJobs(world.services.agents.tasks).sweep(turn)
 
-    assert turn.cursor == "3"
+    assert turn.cursor == "1:5:agent_tasks/task_x"
 
 
 def test_whoever_leaves_leaves_no_task_behind(world):

@@ -1,0 +1,95 @@
+"""Jobs over due documents: each item once a run, the oldest first, and none waits for others that fail or are slow."""
+
+import pytest
+
+from shared.kernel.clock import SECOND, Millis, to_datetime
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Create, Document, Patch, Query
+from shared.kernel.due import DueList, DuePlace
+from shared.platform.memory.clock import ManualClock
+from shared.platform.memory.documents import MemoryDocuments
+from shared.sagas.engine.due_items import PAGE, attempt_due
+from shared.sagas.engine.jobs import JobRun
+
+NEW = DueList(collection="things", shards=4)
+OLD = DueList(collection="old_things", is_in_millis=True)
+
+
+class DueWorld:
+    """Some documents that are due, and the work on them, which takes a second each."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.documents = MemoryDocuments()
+        self.worked: list[str] = []
+        self.broken: set[str] = set()
+
+    def add(self, path: str, at: Millis, shard: int = 0) -> None:
+        due_at = at if path.startswith("old") else to_datetime(at)
+        self.documents.commit([Create(path, {"due_at": due_at, "due_shard": shard})])
+
+    def new(self, limit: int, after: DuePlace | None) -> list[Document]:
+        return NEW.page(self.documents, self.clock.now(), limit, after)
+
+    def old(self, limit: int, after: DuePlace | None) -> list[Document]:
+        return OLD.page(self.documents, self.clock.now(), limit, after)
+
+    def work(self, document: Document, deadline: Deadline) -> None:
+        self.worked.append(document.id)
+        self.clock.advance(SECOND)
+        if document.id in self.broken:
+            raise KeyError(document.id)
+        self.documents.commit([Patch(document.path, {"due_at": None})])
+
+    def run(self, seconds: float, cursor: str = "") -> JobRun:
+        run = JobRun(cursor, self.clock, seconds)
+        attempt_due(run, "things", [self.new, self.old], self.work)
+        return run
+
+
+def test_all_shards_and_both_lists_are_found_in_one_run():
+    world = DueWorld()
+    for number in range(8):
+        world.add(f"things/{number}", number, shard=number % 4)
+    world.add("old_things/a", 3)
+    world.add("things/later", 2**42)
+
+    run = world.run(60)
+
+    assert (sorted(world.worked), run.done, run.cursor) == ([*"01234567", "a"], 9, "")
+
+
+def test_more_items_than_a_page_are_each_attempted_once_though_all_fail():
+    world = DueWorld()
+    names = [f"{number:03d}" for number in range(3 * PAGE)]
+    for name in names:
+        world.add(f"things/{name}", 7)
+    world.broken.update(names)
+
+    run = world.run(10_000)
+
+    assert (sorted(world.worked), run.done, run.cursor) == (names, 0, "")
+
+
+def test_items_behind_broken_ones_wait_one_run_at_most():
+    world = DueWorld()
+    for number in range(100):
+        world.add(f"things/{number:03d}", number)
+    world.broken.update(f"{number:03d}" for number in range(90))
+
+    run = JobRun("", world.clock, 0)
+    for _ in range(4):
+        run = world.run(60, run.cursor)
+
+    left = world.documents.query(Query(collection="things", limit=200))
+    assert {document.id for document in left if document.data["due_at"] is not None} == world.broken
+
+
+@pytest.mark.parametrize("cursor", ["3", "1", "stripe:5", "9:1:things/1", "0:x:things/1", "accounts/ann"])
+def test_a_cursor_of_an_older_release_means_the_start(cursor):
+    world = DueWorld()
+    world.add("things/1", 1)
+
+    world.run(60, cursor)
+
+    assert world.worked == ["1"]
