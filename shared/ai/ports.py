@@ -1,7 +1,7 @@
 """Ports of the AI domain: a model that streams an answer, a model that paints, and a provider's list of models."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from shared.ai.pictures import Picture
@@ -17,10 +17,14 @@ WHOLE_SECONDS_MAX = 200.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptMessage:
-    """Role and text of one message in a prompt."""
+    """Role and text of one message in a prompt.
+
+    `tokens` is the expected number of tokens of the text, if counted before; None if the text has to be counted.
+    """
 
     role: Role
     content: str
+    tokens: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

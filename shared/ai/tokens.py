@@ -107,25 +107,35 @@ def prompt_expected(contents: Iterable[str]) -> int:
     texts = list(contents)
     share = min(1.0, COUNTED_CHARACTERS_MAX / max(1, sum(map(len, texts))))
     counts = (expected_tokens(text, max(SAMPLE_CHARACTERS_MIN, int(len(text) * share))) for text in texts)
+    return counted_prompt(counts)
+
+
+def message_expected(content: str, counted: int | None = None) -> int:
+    """Return the expected tokens that one message adds to a prompt.
+
+    `counted` is the expected number of tokens of the content, None if the content was not counted before.
+    """
+    return EXPECTED_MESSAGE_OVERHEAD + (expected_tokens(content) if counted is None else counted)
+
+
+def counted_prompt(counts: Iterable[int]) -> int:
+    """Return the expected tokens of a prompt, template included, whose messages have these expected tokens."""
     return EXPECTED_PROMPT_OVERHEAD + sum(EXPECTED_MESSAGE_OVERHEAD + count for count in counts)
-
-
-def message_expected(content: str) -> int:
-    """Return the expected tokens that one message adds to a prompt."""
-    return EXPECTED_MESSAGE_OVERHEAD + expected_tokens(content)
 
 
 class RunningCount:
     """Token count of a text that arrives in pieces: equals `expected_tokens` of the whole, however the text was cut."""
 
-    __slots__ = ("_closed", "_open")
+    __slots__ = ("_closed", "_open", "characters")
 
     def __init__(self) -> None:
         self._closed = 0
         self._open = ""
+        self.characters = 0
 
     def add(self, text: str) -> int:
         """Return the tokens of all text so far, `text` included."""
+        self.characters += len(text)
         last: re.Match[str] | None = None
         for match in PIECE.finditer(self._open + text):
             if last:

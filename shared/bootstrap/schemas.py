@@ -21,6 +21,11 @@ def _split_from(field: str) -> Schema:
     return Schema(version=2, reads={1: as_stored}, told_by=_without(field))
 
 
+def _gained(field: str) -> Schema:
+    """Return the schema of a document that has the `field` since version 2. The domain's code reads both versions."""
+    return Schema(version=2, reads={1: as_stored}, told_by=lambda data: 2 if field in data else 1)
+
+
 def _without(field: str) -> Callable[[Data], int]:
     """Return the function that tells data without `field` as version 2, and data with `field` as version 1."""
 
@@ -56,9 +61,9 @@ SCHEMAS: Schemas = {
     "chain_looks": Schema(),
     "chain_watch": Schema(),
     "checkout_places": Schema(),
-    "conversation_states": Schema(),
+    "conversation_states": _gained("tail"),
     "conversations": _split_from("recency"),
-    "conversations/*/messages": Schema(),
+    "conversations/*/messages": _gained("messages"),
     "crypto_broadcasts": Schema(),
     "crypto_indices": Schema(),
     "crypto_payout_transactions": Schema(),

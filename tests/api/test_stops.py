@@ -2,10 +2,10 @@ import pytest
 
 from functions.http.stops import CALLS_PER_MINUTE
 from shared.ai.tokens import Usage
-from shared.kernel.documents import Patch
 from shared.platform.memory.chat_model import ScriptedChatModel, says
 from shared.platform.memory.passthrough import ScriptedPassthrough, completion
 from tests.api.world import World, problem
+from tests.support.chat import change_message
 
 USAGE = Usage(input_tokens=10, output_tokens=1)
 COST = "0.00021"
@@ -130,10 +130,8 @@ def test_a_caller_who_stops_too_often_stops_no_other_callers_stops(alice):
 def test_a_settling_message_shows_at_most_what_it_costs_and_later_its_cost(world, alice):
     path = f"/chat/conversations/{conversation_of(alice)}"
     said = alice.post(f"{path}/messages", {"content": "Hello"}).json["message"]["id"]
-    until = world.clock.now() + 1_000
-    world.services.ports.documents().commit(
-        [Patch(f"{path.removeprefix('/chat/')}/messages/{said}", {"settles_by": until})]
-    )
+    message = world.services.chat.conversations.message(alice.uid, path.rpartition("/")[2], said)
+    change_message(world.services.ports.documents(), message, settles_by=world.clock.now() + 1_000)
 
     settling = alice.get(f"{path}/messages").json["items"][0]
     world.clock.advance(1_000)

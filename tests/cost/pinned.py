@@ -6,13 +6,13 @@ from tests.cost.metering import COLUMNS, Cost
 
 TABLE = """
 unit                    reads  writes  deletes  invocations  messages  trips  calls   kept  expiring  bytes
-chat_turn                  19      20        2            3         2     23      0      7         0   4511
-chat_turn_elsewhere       108      20        2            3         2     28      0      7         0   4511
-chat_turn_fresh           112      20        2            3         2     30      0      7         0   4511
-chat_turn_100             124      20        2            3         2     28      0      7         0   4517
-chat_turn_1000            124      20        2            3         2     28      0      7         0   4523
-chat_turn_streamed         19      20        2            3         2     23      0      7         0   4511
-chat_turn_keyed            19      22        2            3         2     24      0      8         0   4993
+chat_turn                  19      18        2            3         2     23      0      5         0   3668
+chat_turn_elsewhere        24      18        2            3         2     27      0      5         0   3668
+chat_turn_fresh            28      18        2            3         2     29      0      5         0   3668
+chat_turn_100              24      18        2            3         2     27      0      5         0   3674
+chat_turn_1000             24      18        2            3         2     27      0      5         0   3680
+chat_turn_streamed         19      18        2            3         2     23      0      5         0   3668
+chat_turn_keyed            19      20        2            3         2     24      0      6         0   4150
 openai_call              16.6      16        2            3         2   22.6      0      5         0   3719
 openai_call_keyed        16.6      19        2            3         2   23.6      0      6         1   4172
 openai_response_stored   16.6      18        2            3         2   22.6      0      5         1   3719

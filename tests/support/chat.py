@@ -6,6 +6,8 @@ from math import ceil
 from typing import Any
 
 from shared.ai.chat.conversation_documents import Conversation
+from shared.ai.chat.messages import Message
+from shared.ai.chat.stored_messages import StoredMessages
 from shared.ai.models.tariff import Tariff
 from shared.ai.ports import ChatModel
 from shared.bootstrap import MEMORY_ENVIRONMENT, Services
@@ -139,6 +141,14 @@ class World:
         """What the journal says was charged, oldest first."""
         entries = self.ledger.history(uid, before=None, limit=100, kinds=frozenset({"charge"})).items
         return [-entry.amount for entry in reversed(entries)]
+
+
+def change_message(documents: Documents, message: Message, **fields: Any) -> None:
+    """Change fields of a stored message."""
+    is_found = StoredMessages(documents).commit_change(
+        message.conversation_id, message.id, lambda stored: replace(stored, **fields)
+    )
+    assert is_found, "the message is stored"
 
 
 def cautious(tokens: int) -> int:

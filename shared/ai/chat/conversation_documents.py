@@ -1,26 +1,26 @@
 """Documents of a conversation: `conversations/{id}`, which its owner listens to, and `conversation_states/{id}`.
 
 `conversations/{id}` has the names, units and times of `GET /v1/chat/conversations/{id}`, without the messages, and the
-owner's uid. Only the server reads `conversation_states/{id}`: the request's fingerprint, and the position of the last
-message. The commits that create, continue and delete a conversation write both.
+owner's uid. Only the server reads `conversation_states/{id}`: the request's fingerprint, the position of the last
+message, and the tail (see `tail`). The commits that create, continue and delete a conversation write both.
 
 A conversation of the old form has all fields in `conversations/{id}`, with times and amounts as integers. The next turn
 or change moves the conversation.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
+from shared.ai.chat.paths import conversation_path
+from shared.ai.chat.tail import Tail, tail_of
 from shared.kernel.clock import RFC3339, Millis, parse_rfc3339, rfc3339
-from shared.kernel.documents import Data, Document, Put, Value, Version, Write
+from shared.kernel.documents import Data, Document, Value, Version
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid, is_safe_id
 from shared.kernel.money import Micro, format_credits, parse_credits
 
-COLLECTION = "conversations"
-STATES = "conversation_states"
 OLD_TIME = re.compile(r"\d{15}", re.ASCII)
 
 
@@ -43,18 +43,15 @@ class Conversation:
     """True if the conversation is stored in the old form."""
     version: Version | None = field(default=None, compare=False, repr=False)
     """Version at the read: a precondition for writes that must follow on exactly this state."""
-    state_version: Version | None = field(default=None, compare=False, repr=False)
-    """Version of `conversation_states/{id}` at the read; None if the state was not read."""
+    state: Document | None = field(default=None, compare=False, repr=False)
+    """The document `conversation_states/{id}` at the read; None if the state was not read."""
+    tail: Tail | None = field(default=None, compare=False, repr=False)
+    """Tail in the state; None if the state was not read, or has the form of an older release."""
 
-
-def conversation_path(conversation_id: str) -> str:
-    """Return the path of the document that the owner listens to."""
-    return f"{COLLECTION}/{conversation_id}"
-
-
-def state_path(conversation_id: str) -> str:
-    """Return the path of the document that the server alone reads."""
-    return f"{STATES}/{conversation_id}"
+    @property
+    def is_behind(self) -> bool:
+        """Return True if `ConversationStore.move` has work to do: the form is an older one, or the tail is outdated."""
+        return self.is_old or self.tail is None or self.tail.is_outdated
 
 
 def shown_data(conversation: Conversation) -> dict[str, Value]:
@@ -73,13 +70,13 @@ def shown_data(conversation: Conversation) -> dict[str, Value]:
 
 
 def new_state(conversation: Conversation, fingerprint: str) -> Data:
-    """Return the document `conversation_states/{id}` of a conversation whose request had this fingerprint."""
-    return {"uid": conversation.uid, "fingerprint": fingerprint, "last": conversation.last}
+    """Return the document `conversation_states/{id}` of a new conversation whose request had this fingerprint."""
+    return state_data(Tail(uid=conversation.uid, conversation_id=conversation.id), fingerprint)
 
 
-def appended_data(position: str) -> Data:
-    """Return the changes of `conversation_states/{id}` once the message at `position` is the last."""
-    return {"last": position}
+def state_data(tail: Tail, fingerprint: str) -> Data:
+    """Return the document `conversation_states/{id}` with this tail."""
+    return {"uid": tail.uid, "fingerprint": fingerprint, **tail.data()}
 
 
 def conversation_of(document: Document, state: Document | None) -> Conversation:
@@ -99,27 +96,15 @@ def conversation_of(document: Document, state: Document | None) -> Conversation:
         last=_last(document, state),
         is_old=is_old(document),
         version=document.version,
-        state_version=None if state is None else state.version,
+        state=state,
+        tail=tail_of(state),
     )
 
 
 def fingerprint_of(document: Document, state: Document | None) -> str:
-    """Return the fingerprint of the request that created the conversation."""
+    """Return the fingerprint of the request that created the conversation; empty if none is stored."""
     known = [found.data["fingerprint"] for found in (state, document) if found and "fingerprint" in found.data]
-    return str(known[0])
-
-
-def moved(document: Document, state: Document | None) -> Sequence[Write]:
-    """Build the writes that give a conversation of the old form its two documents.
-
-    The commit fails if the conversation has changed since. `state` exists if an instance of the older release changed a
-    conversation that had moved before.
-    """
-    conversation = replace(conversation_of(document, state), is_old=False)
-    return [
-        Put(document.path, shown_data(conversation), document.version),
-        Put(state_path(conversation.id), new_state(conversation, fingerprint_of(document, state))),
-    ]
+    return str(known[0]) if known else ""
 
 
 def cursor_of(conversation: Conversation) -> str:

@@ -1,45 +1,46 @@
 """Repository of conversations and of their messages.
 
-See `conversation_documents` for the documents of a conversation, and `messages` for those of a message. Each document
-carries the owner's `uid`.
+See `conversation_documents` for the documents of a conversation, and `stored_messages` for where the messages are. Each
+document carries the owner's `uid`.
 """
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 
 from shared.ai.chat.conversation_documents import (
-    COLLECTION,
-    STATES,
     Conversation,
-    appended_data,
     conversation_of,
     cursor_of,
     cursor_values,
     fingerprint_of,
     is_old,
-    moved,
     new_state,
     shown_data,
-    state_path,
+    state_data,
 )
-from shared.ai.chat.conversation_documents import conversation_path as _path
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
-from shared.ai.chat.messages import Message, message_data, message_of, message_path, title_of
+from shared.ai.chat.message_pages import packed
+from shared.ai.chat.messages import Message, title_of
+from shared.ai.chat.moving import enough, rebuilt
+from shared.ai.chat.paths import COLLECTION, STATES, messages_path, state_path
+from shared.ai.chat.paths import conversation_path as _path
 from shared.ai.chat.recollection import Recollection
+from shared.ai.chat.stored_messages import StoredMessages
+from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, SystemCount, Tail, appended
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.creation import create_or_find
 from shared.kernel.documents import (
     Create,
-    Data,
     Delete,
     Document,
     Documents,
-    Order,
     Patch,
     PreconditionFailed,
+    Put,
     Query,
     Value,
     Where,
@@ -51,10 +52,7 @@ from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
 from shared.kernel.money import Micro, format_credits
 from shared.kernel.pages import Page, owner_query, page_of
 
-HISTORY_MESSAGES_MAX = 100
-"""Most earlier messages in a prompt, even if the model's window is larger."""
-DELETE_BATCH = 200
-EXPORT_PAGE = 100
+DELETE_BATCH = 50
 FIRST_MESSAGES = 2
 ERASE_BATCH = 50
 CREATE_ATTEMPTS_MAX = 12
@@ -77,6 +75,7 @@ class ConversationStore:
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
+        self._stored = StoredMessages(documents)
         self._recollection = Recollection[Message]()
 
     def create(
@@ -160,21 +159,42 @@ class ConversationStore:
         return page_of([conversation_of(document, None) for document in found], limit, cursor_of)
 
     def move(self, uid: Uid, conversation_id: str) -> None:
-        """Give a conversation of the old form its two documents; do nothing to any other.
+        """Give a conversation of an older form, or with an outdated tail, the present form; do nothing to any other.
 
         Raises ConversationNotFound, PreconditionFailed.
         """
         for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
             found, state = self._documents.get_all([_path(conversation_id), state_path(conversation_id)])
-            conversation = conversation_of(_owned(found, uid), state)
-            if found is None or not conversation.is_old:
+            document = _owned(found, uid)
+            conversation = conversation_of(document, state)
+            if not conversation.is_behind:
                 return
             try:
-                self._documents.commit(moved(found, state))
+                self._documents.commit(self._moving_writes(document, conversation))
                 return
             except PreconditionFailed:
                 if attempt == CREATE_ATTEMPTS_MAX:
                     raise
+
+    def _moving_writes(self, document: Document, conversation: Conversation) -> Sequence[Write]:
+        """Build the writes that give a conversation its two documents and its tail.
+
+        The commit fails if the conversation or the tail has changed since. The state exists if an instance of an older
+        release changed a conversation that had moved before.
+        """
+        state = conversation.state
+        behind = self._stored.documents_newest_first(conversation.id)
+        documents = list(enough(behind, conversation.id))
+        tail = conversation.tail or Tail(uid=conversation.uid, conversation_id=conversation.id)
+        now = rebuilt(tail, documents, is_all=next(behind, None) is None)
+        data = state_data(now.tail, fingerprint_of(document, state))
+        shown = [Put(document.path, shown_data(conversation), document.version)] if conversation.is_old else []
+        return [
+            *shown,
+            Put(state_path(conversation.id), data, None if state is None else state.version),
+            *(page.write for page in now.created),
+            *(Delete(each.path, each.version) for each in now.absorbed),
+        ]
 
     def patch(
         self,
@@ -240,7 +260,7 @@ class ConversationStore:
         for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
             conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
             messages = self._message_paths(conversation_id)
-            if messages and is_kept_with_messages:
+            if is_kept_with_messages and (messages or conversation.last is not None):
                 return
             size = conversation_size(conversation.system_prompt)
             writes: list[Write] = [Delete(_path(conversation_id), conversation.version)]
@@ -256,75 +276,97 @@ class ConversationStore:
 
     def messages(self, uid: Uid, conversation_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Message]:
         """Return a page of the conversation's messages, newest first. Raises ConversationNotFound."""
-        self.get(uid, conversation_id)
-        return page_of(self._newest(conversation_id, cursor, limit + 1), limit, lambda each: each.position)
+        conversation, _ = self.get_beside(uid, conversation_id, [])
+        found = self._stored.newest(conversation_id, conversation.tail, cursor, limit + 1)
+        return page_of(found, limit, lambda each: each.position)
 
     def message(self, uid: Uid, conversation_id: str, message_id: str) -> Message:
         """Return one message. Raises ConversationNotFound if the message or the conversation is gone."""
-        found = self._documents.get(message_path(conversation_id, message_id))
-        if found is None or found.data["uid"] != uid:
+        found = self._stored.find(conversation_id, message_id)
+        if found is None or found.uid != uid:
             raise ConversationNotFound
-        return message_of(found, conversation_id)
+        return found
 
     def history(self, conversation_id: str) -> Sequence[Message]:
         """Return the last messages, newest first. The owner is not checked here, but by `get`."""
-        return self._newest(conversation_id, None, HISTORY_MESSAGES_MAX) if is_safe_id(conversation_id) else ()
+        if not is_safe_id(conversation_id):
+            return ()
+        tail = self._stored.tail(conversation_id)
+        return self._stored.newest(conversation_id, tail, None, WINDOW_MESSAGES_MAX)
 
-    def may_recall(self, conversation_id: str) -> bool:
-        """Return True if this instance may remember the last messages. `recall` checks the memory."""
-        return conversation_id in self._recollection
+    def remembered(self, conversation: Conversation) -> Sequence[Message] | None:
+        """Return the messages that a model may get if this instance wrote the last message, else None."""
+        return self._recollection.of(conversation.id, conversation.last)
 
     def recall(self, conversation: Conversation) -> Sequence[Message]:
-        """Return the same messages as `history`, but from memory if this instance wrote the last message.
+        """Return the messages that a model may get, newest first: from memory if this instance wrote the last message.
 
+        Else the messages come from the conversation's tail, and from pages if the window is larger than the tail.
         Costs may differ: a correction or a note of a charge is not noticed here.
         """
-        known = self._recollection.of(conversation.id, conversation.last)
-        return self.history(conversation.id) if known is None else known
+        if (known := self.remembered(conversation)) is not None:
+            return known
+        if conversation.tail is None or conversation.is_behind:
+            return self._stored.newest(conversation.id, conversation.tail, None, WINDOW_MESSAGES_MAX)
+        return self._stored.window(conversation.tail)
 
     def writes_to_continue(
-        self, conversation: Conversation, said: Sequence[Message], messages: Sequence[Message]
+        self,
+        conversation: Conversation,
+        said: Sequence[Message],
+        messages: Sequence[Message],
+        system: SystemCount | None = None,
     ) -> Sequence[Write]:
-        """Build the writes that append `messages` behind `said`.
+        """Build the writes that append `messages` behind `said`, in the tail of the conversation.
 
-        If `said` is the whole history, remember the newest messages. Then the commit fails after any change of the
-        conversation, and the caller uses `writes_to_append_anyway`.
+        If `said` is the whole history, remember the newest messages. The commit fails after any other append or
+        deletion, and the caller uses `writes_to_append_anyway`. `system` is the count of the system prompt to store.
         """
-        if not _is_whole(conversation, said):
+        state, tail = conversation.state, conversation.tail
+        if state is None or tail is None or conversation.is_behind:
             return self.writes_to_append(conversation, messages)
-        newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
-        self._recollection.keep(conversation.id, messages[-1].position, newest[:HISTORY_MESSAGES_MAX])
-        touch, note, *creates = self.writes_to_append(conversation, messages)
-        assert isinstance(touch, Patch), "first the conversation is touched"
-        assert isinstance(note, Patch), "then the last message is noted"
-        touch = Patch(touch.path, touch.data, conversation.version)
-        return [touch, Patch(note.path, note.data, conversation.state_version), *creates]
+        if _is_whole(conversation, said):
+            newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
+            self._recollection.keep(conversation.id, messages[-1].position, newest[:WINDOW_MESSAGES_MAX])
+        grown, pages = appended(replace(tail, system=system or tail.system), messages)
+        touch = _touch(conversation, messages)
+        return [
+            replace(touch, version=conversation.version) if "title" in touch.data else touch,
+            Put(state.path, {**state.data, **grown.data()}, state.version),
+            *(page.write for page in pages),
+        ]
 
-    def writes_to_append_anyway(self, conversation: Conversation, writes: Sequence[Write]) -> Sequence[Write]:
-        """Build the writes of `writes_to_continue` without the precondition. A stored title is kept.
+    def writes_to_append_anyway(
+        self, conversation: Conversation, messages: Sequence[Message], refused: Sequence[Write]
+    ) -> Sequence[Write]:
+        """Build the next writes after the writes `refused` were refused: in the tail as stored now, then in a page.
 
-        The result is empty if the conversation is gone.
+        A stored title is kept. The result is empty if the conversation is gone, or has the messages already.
         """
         self._recollection.forget_conversation(conversation.id)
-        found = self._documents.get(_path(conversation.id))
-        if found is None:
+        found, state = self._documents.get_all([_path(conversation.id), state_path(conversation.id)])
+        if found is None or state is None:
             return ()
-        kept = frozenset({"title"} if found.data["title"] is not None else ())
-        return [_unconditional(write, kept) if isinstance(write, Patch) else write for write in writes]
+        now = conversation_of(found, state)
+        if now.tail is not None and any(each.id == messages[0].id for each in now.tail.messages()):
+            return ()
+        is_first = conversation.state is not None and any(
+            isinstance(write, Put) and write.version == conversation.state.version for write in refused
+        )
+        return self.writes_to_continue(now, (), messages) if is_first else self.writes_to_append(now, messages)
 
     def writes_to_append(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
-        """Build the writes that append these messages, all or none. The commit fails if the conversation is gone."""
-        changes: dict[str, Value] = {"updated_at": rfc3339(messages[-1].created_at)}
-        said = next((message.content for message in messages if message.role == "user"), None)
-        if conversation.title is None and said is not None:
-            changes["title"] = title_of(said)
-        creates = [Create(message_path(conversation.id, message.id), message_data(message)) for message in messages]
-        note = Patch(state_path(conversation.id), appended_data(messages[-1].position))
-        return [Patch(_path(conversation.id), changes), note, *creates]
+        """Build the writes that append these messages as a page, all or none, regardless of other writers.
+
+        The commit fails if the conversation is gone. The next turn moves the messages into the tail.
+        """
+        note = Patch(state_path(conversation.id), {"last": messages[-1].position})
+        return [_touch(conversation, messages), note, *(page.write for page in packed(messages))]
 
     def first_messages(self, conversation_id: str) -> Sequence[Message]:
         """Return the first message and the answer to that message."""
-        return self._oldest(conversation_id, None, FIRST_MESSAGES)
+        said = self._stored.oldest_first(conversation_id, self._stored.tail(conversation_id))
+        return list(islice(said, FIRST_MESSAGES))
 
     def writes_to_title(self, conversation_id: str, title: str) -> Sequence[Write]:
         """Build the write that sets the title. The commit fails if the conversation is gone."""
@@ -335,26 +377,26 @@ class ConversationStore:
 
         A deleted conversation or summary stays deleted.
         """
-        write = (
-            Patch(_path(conversation_id), {"title_cost": format_credits(cost)})
-            if summary is None
-            else Patch(message_path(conversation_id, summary), {"cost": cost, "settled": True})
-        )
+        if summary is None:
+            is_noted = self._is_committed(Patch(_path(conversation_id), {"title_cost": format_credits(cost)}))
+        else:
+            is_noted = self._stored.commit_change(
+                conversation_id, summary, lambda message: replace(message, cost=cost, is_settled=True)
+            )
+        if not is_noted:
+            log("gone_before_it_was_noted", conversation_id=conversation_id)
+
+    def _is_committed(self, write: Write) -> bool:
         try:
             self._documents.commit([write])
         except PreconditionFailed:
-            log("gone_before_it_was_noted", conversation_id=conversation_id)
+            return False
+        return True
 
     def export(self, uid: Uid, conversation_id: str) -> Iterator[Message]:
         """Return all messages, oldest first. Raises ConversationNotFound before the first message."""
-        self.get(uid, conversation_id)
-        return self._all(conversation_id)
-
-    def _all(self, conversation_id: str) -> Iterator[Message]:
-        after: str | None = None
-        while found := self._oldest(conversation_id, after, EXPORT_PAGE):
-            yield from found
-            after = found[-1].position
+        conversation, _ = self.get_beside(uid, conversation_id, [])
+        return self._stored.oldest_first(conversation_id, conversation.tail)
 
     def exists(self, conversation_id: str) -> bool:
         """Return True if the conversation was not deleted."""
@@ -368,20 +410,22 @@ class ConversationStore:
         The money has already moved, so a failed write is only logged.
         """
         try:
-            self._documents.commit([Patch(message_path(message.conversation_id, message.id), {"cost": cost})])
+            self._stored.commit_change(message.conversation_id, message.id, lambda each: replace(each, cost=cost))
         except DomainError as error:
             log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
 
-    def write_of_final_cost(self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool) -> Write:
-        """Build the write of a message's final cost (µcr) and usage, after the provider's report."""
-        settled: Data = {
-            "cost": cost,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "estimated": is_estimated,
-            "settles_by": None,
-        }
-        return Patch(message_path(message.conversation_id, message.id), settled)
+    def writes_of_final_cost(
+        self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool
+    ) -> Sequence[Write]:
+        """Build the writes of a message's final cost (µcr) and usage, after the provider's report.
+
+        None if the message is gone. The commit fails if the conversation has changed since.
+        """
+
+        def settled(each: Message) -> Message:
+            return replace(each, cost=cost, usage=usage, is_estimated=is_estimated, settles_by=None)
+
+        return self._stored.writes_to_change(message.conversation_id, message.id, settled)
 
     def erase(self, uid: Uid) -> None:
         """Delete all conversations, turns and the storage count of a user who leaves."""
@@ -416,31 +460,18 @@ class ConversationStore:
             updated_at=at,
         )
 
-    def _newest(self, conversation_id: str, cursor: str | None, limit: int) -> Sequence[Message]:
-        query = Query(
-            collection=f"{_path(conversation_id)}/messages",
-            order_by=(Order("position", descending=True),),
-            after=(cursor,) if cursor else None,
-            limit=limit,
-        )
-        return [message_of(document, conversation_id) for document in self._documents.query(query)]
-
-    def _oldest(self, conversation_id: str, after: str | None, limit: int) -> Sequence[Message]:
-        query = Query(
-            collection=f"{_path(conversation_id)}/messages",
-            order_by=(Order("position"),),
-            after=(after,) if after else None,
-            limit=limit,
-        )
-        return [message_of(document, conversation_id) for document in self._documents.query(query)]
-
     def _message_paths(self, conversation_id: str) -> Sequence[str]:
-        query = Query(collection=f"{_path(conversation_id)}/messages", limit=DELETE_BATCH)
+        query = Query(collection=messages_path(conversation_id), limit=DELETE_BATCH)
         return [document.path for document in self._documents.query(query)]
 
 
-def _unconditional(write: Patch, kept: frozenset[str]) -> Patch:
-    return Patch(write.path, {name: value for name, value in write.data.items() if name not in kept})
+def _touch(conversation: Conversation, messages: Sequence[Message]) -> Patch:
+    """Build the write that notes the time of the last message, and gives an untitled conversation a title."""
+    changes: dict[str, Value] = {"updated_at": rfc3339(messages[-1].created_at)}
+    said = next((message.content for message in messages if message.role == "user"), None)
+    if conversation.title is None and said is not None:
+        changes["title"] = title_of(said)
+    return Patch(_path(conversation.id), changes)
 
 
 def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:

@@ -1,14 +1,13 @@
-"""Message of a conversation, and its document `conversations/{id}/messages/{id}`."""
+"""Message of a conversation, and the stored fields of a message."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
-from shared.ai.chat.conversation_documents import conversation_path
 from shared.ai.ports import Role
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Millis
-from shared.kernel.documents import Data, Document, Value
+from shared.kernel.documents import Document, Value
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 
@@ -46,6 +45,8 @@ class Message:
     """Position up to which a summary stands for the messages before; None if the message is no summary."""
     is_settled: bool = True
     """False for a summary that is not known to be paid."""
+    tokens: int | None = field(default=None, compare=False)
+    """Expected tokens of the content, counted when the message was stored; None for a message of an older release."""
 
     def is_settling(self, now: Millis) -> bool:
         """Return True while the provider may still report the message's cost. Later the recorded cost is final."""
@@ -63,19 +64,21 @@ def position(at: Millis, turn: str, index: int) -> str:
     return f"{at:015d}:{turn}:{index}"
 
 
-def message_path(conversation_id: str, message_id: str) -> str:
-    """Return the path of a message's document."""
-    return f"{conversation_path(conversation_id)}/messages/{message_id}"
+def turn_name(message_position: str) -> str:
+    """Return the part of a position that the messages of one turn share."""
+    return message_position.rpartition(":")[0]
 
 
-def message_data(message: Message) -> Data:
-    """Return the stored fields of a message. Usage, cost and model stand in answers only."""
+def message_fields(message: Message) -> dict[str, Value]:
+    """Return the stored fields of a message, without owner, content and id.
+
+    Usage, cost and model stand in answers only.
+    """
     data: dict[str, Value] = {
-        "uid": message.uid,
         "role": message.role,
-        "content": message.content,
         "position": message.position,
         "created_at": message.created_at,
+        **({} if message.tokens is None else {"tokens": message.tokens}),
     }
     if message.usage is None:
         return data
@@ -95,33 +98,37 @@ def message_data(message: Message) -> Data:
 
 
 def message_of(document: Document, conversation_id: str) -> Message:
-    """Return the message that a document of this conversation stores."""
-    # Written by us alone: every field is there and of its type.
-    data = cast("Mapping[str, str]", document.data)
-    counts = cast("Mapping[str, int]", document.data)
+    """Return the message that a document of the older form stores: one document for each message."""
+    uid, content = str(document.data["uid"]), str(document.data["content"])
+    return message_from(document.data, Uid(uid), conversation_id, document.id, content)
+
+
+def message_from(fields: Mapping[str, Any], uid: Uid, conversation_id: str, message_id: str, content: str) -> Message:
+    """Return the message that has these stored fields."""
     message = Message(
-        id=document.id,
-        uid=Uid(data["uid"]),
+        id=message_id,
+        uid=uid,
         conversation_id=conversation_id,
-        role=cast("Role", data["role"]),
-        content=data["content"],
-        position=data["position"],
-        created_at=counts["created_at"],
+        role=cast("Role", fields["role"]),
+        content=content,
+        position=fields["position"],
+        created_at=fields["created_at"],
+        tokens=fields.get("tokens"),
     )
-    return _answered(message, data, counts) if "cost" in data else message
+    return _answered(message, fields) if "cost" in fields else message
 
 
-def _answered(message: Message, data: Mapping[str, str], counts: Mapping[str, int]) -> Message:
+def _answered(message: Message, fields: Mapping[str, Any]) -> Message:
     return replace(
         message,
-        model=data["model"],
-        model_reason=data.get("model_reason"),
-        finish_reason=data["finish_reason"],
-        usage=Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]),
-        is_estimated=bool(counts["estimated"]),
-        cost=Micro(counts["cost"]),
-        price=cast("Mapping[str, str]", data["price"]),
-        settles_by=counts.get("settles_by"),
-        covers=data.get("covers"),
-        is_settled=bool(data.get("settled", True)),
+        model=fields["model"],
+        model_reason=fields.get("model_reason"),
+        finish_reason=fields["finish_reason"],
+        usage=Usage(input_tokens=fields["input_tokens"], output_tokens=fields["output_tokens"]),
+        is_estimated=bool(fields["estimated"]),
+        cost=Micro(fields["cost"]),
+        price=fields["price"],
+        settles_by=fields.get("settles_by"),
+        covers=fields.get("covers"),
+        is_settled=bool(fields.get("settled", True)),
     )

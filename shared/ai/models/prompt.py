@@ -50,16 +50,19 @@ def build_prompt(
     history: Iterable[PromptMessage],
     content: str,
     max_output_tokens: int | None,
+    needed: int | None = None,
 ) -> Prompt:
     """Build the prompt: system prompt, as much history as fits, new message. `history` comes newest first.
 
+    `needed` is the expected number of tokens of system prompt and new message, None if they were not counted before.
     History leaves room for the expected answer. The new message may use that room, as long as one token remains. Raises
     ContextTooLong.
     """
     wanted = min(max_output_tokens or model.expected_output_tokens, model.max_output_tokens)
     fixed = [*([PromptMessage(role="system", content=system)] if system else [])]
     new = PromptMessage(role="user", content=content)
-    needed = prompt_expected(message.content for message in [*fixed, new])
+    if needed is None:
+        needed = prompt_expected(message.content for message in [*fixed, new])
     if needed >= model.context_window:
         raise ContextTooLong(tokens=needed, limit=model.context_window)
     kept, left = _fitting(history, model.context_window - wanted - needed)
@@ -71,7 +74,7 @@ def _fitting(history: Iterable[PromptMessage], room: int) -> tuple[list[PromptMe
     """Return the newest messages that fit, without a gap, oldest first; and the room that they leave, in tokens."""
     kept: list[PromptMessage] = []
     for message in history:
-        tokens = message_expected(message.content)
+        tokens = message_expected(message.content, message.tokens)
         if tokens > room:
             break
         room -= tokens

@@ -34,15 +34,11 @@ class ChatKind:
     clock: Clock
 
     def plan(self, request: TurnRequest, failed: Sequence[str]) -> "PlannedChatTurn":
-        """Plan the turn, once the conversation has the present form. If a summary is due first, make the summary and
-        plan again, at most `SUMMARIES_MAX` times.
+        """Plan the turn. If a summary is due first, make the summary and plan again, at most `SUMMARIES_MAX` times.
 
         If still more summaries are due, the prompt is cut.
         """
         plan = self.planner.plan(request, failed)
-        if plan.conversation.is_old:
-            self.conversations.move(request.uid, request.conversation_id)
-            plan = self.planner.plan(request, failed)
         if plan.unsettled is not None:
             self.memory.settle(plan, plan.unsettled)
         for _ in range(SUMMARIES_MAX):
@@ -89,9 +85,9 @@ class PlannedChatTurn:
 
     def record(self, attempt: str, reply: GrowingReply) -> "ChatRecord":
         """Return the record: the user's message and the model's answer, which are stored together."""
-        said, answer = self._messages(attempt, reply)
-        writes = self.kind.conversations.writes_to_continue(self.plan.conversation, self.plan.said, [said, answer])
-        return ChatRecord(message=answer, writes=writes, turn=self)
+        messages, plan = self._messages(attempt, reply), self.plan
+        writes = self.kind.conversations.writes_to_continue(plan.conversation, plan.said, messages, plan.system)
+        return ChatRecord(messages=messages, message=messages[1], writes=writes, turn=self)
 
     def _messages(self, attempt: str, reply: GrowingReply) -> tuple[Message, Message]:
         """Return the user's message and the model's answer."""
@@ -105,6 +101,7 @@ class PlannedChatTurn:
             content=plan.request.content,
             position=position(at, attempt, 0),
             created_at=plan.asked_at,
+            tokens=plan.content_tokens,
         )
         answer = replace(
             said,
@@ -113,6 +110,7 @@ class PlannedChatTurn:
             content=reply.text,
             position=position(at, attempt, 1),
             created_at=at,
+            tokens=reply.text_tokens,
             model=plan.model.id,
             model_reason=plan.reason,
             finish_reason=reply.finish_reason,
@@ -127,8 +125,9 @@ class PlannedChatTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRecord:
-    """The model's answer as a message, and the writes that store the message; see `AnswerRecord`."""
+    """The model's answer as a message, and the writes that store both messages of the turn; see `AnswerRecord`."""
 
+    messages: tuple[Message, Message]
     message: Message
     writes: Sequence[Write]
     turn: PlannedChatTurn
@@ -139,11 +138,12 @@ class ChatRecord:
         return self.message.id
 
     def writes_after_refusal(self, writes: Sequence[Write]) -> Sequence[Write]:
-        """Return the writes regardless of other writers; none if the conversation was deleted.
+        """Return the writes for the conversation as stored now; none if the conversation was deleted.
 
         The used tokens are charged.
         """
-        return self.turn.kind.conversations.writes_to_append_anyway(self.turn.plan.conversation, writes)
+        conversations, conversation = self.turn.kind.conversations, self.turn.plan.conversation
+        return conversations.writes_to_append_anyway(conversation, self.messages, writes)
 
     def costed(self, cost: Micro) -> Self:
         """Return the record with the charged cost (µcr); see `AnswerRecord.costed`."""
@@ -155,7 +155,7 @@ class ChatRecord:
         See `AnswerRecord.writes_of_correction`.
         """
         conversations = self.turn.kind.conversations
-        return [conversations.write_of_final_cost(self.message, cost, reply.usage, is_estimated=reply.is_estimated)]
+        return conversations.writes_of_final_cost(self.message, cost, reply.usage, is_estimated=reply.is_estimated)
 
     def end_events(self, receipt: TurnReceipt) -> Iterable[TurnEvent]:
         """Return the end of the answer: the message and the receipt."""

@@ -7,6 +7,7 @@ from shared.ai.chat.conversation_documents import Conversation
 from shared.ai.chat.conversations import ConversationStore
 from shared.ai.chat.memory import Due, Memory, due, recalled
 from shared.ai.chat.messages import CONTENT_BYTES_MAX, Message
+from shared.ai.chat.tail import SystemCount, Tail, digest_of
 from shared.ai.models.catalogue import AUTO, Model
 from shared.ai.models.choice import Needs
 from shared.ai.models.expectation import Expectation
@@ -15,11 +16,10 @@ from shared.ai.models.preferences import Preferences, PreferredModels, preferenc
 from shared.ai.models.prompt import Prompt, build_prompt
 from shared.ai.models.tariff import Tariff
 from shared.ai.ports import ChatRequest
-from shared.ai.tokens import Usage, prompt_expected
+from shared.ai.tokens import Usage, counted_prompt, expected_tokens
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
-from shared.kernel.meanwhile import Meanwhile
 from shared.sagas.chat.answer import TurnRequest
 from shared.sagas.metering.estimate import Estimate
 from shared.sagas.metering.model_choice import Chooser
@@ -46,6 +46,10 @@ class TurnPlan(MeteredPlan):
     """Summary to make before the turn, so that the model knows the whole conversation; None if no summary is due."""
     unsettled: Message | None = None
     """Stored summary that may not be paid for yet; None if all are paid."""
+    content_tokens: int | None = None
+    """Expected tokens of the new message."""
+    system: SystemCount | None = None
+    """Expected tokens of the system prompt; None without a system prompt."""
 
     def asked(self, output_cap: int, *, is_whole: bool) -> ChatRequest:
         """Return the request that goes to the model provider, for at most `output_cap` tokens."""
@@ -62,34 +66,49 @@ class TurnPlan(MeteredPlan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ModelContent:
-    """Content for a model, before the model is chosen."""
+    """Content for a model, before the model is chosen. Each text is counted once."""
 
     system: str | None
     memory: Memory
     content: str
+    counts: "_Counts"
 
     def needs(self) -> Needs:
         """Return the needs of this content, for the choice of a model."""
-        whole = [*self._least, *(message.content for message in self.memory.history())]
-        return Needs(least_tokens=prompt_expected(self._least), whole_tokens=prompt_expected(whole))
-
-    @property
-    def _least(self) -> list[str]:
-        return [*([self.system] if self.system else []), self.content]
+        least = self.counts.needed
+        return Needs(least_tokens=least, whole_tokens=least + self.memory.tokens)
 
     def due(self, model: Model) -> Due | None:
         """Return the summary to make before this model gets the content; None if everything fits."""
-        return due(self.memory, model, needed=prompt_expected(self._least))
+        return due(self.memory, model, needed=self.counts.needed)
 
     def prompt(self, model: Model, limit: int | None) -> Prompt:
         """Build the prompt of the content for this model."""
         return build_prompt(
-            model, system=self.system, history=self.memory.history(), content=self.content, max_output_tokens=limit
+            model,
+            system=self.system,
+            history=self.memory.history(),
+            content=self.content,
+            max_output_tokens=limit,
+            needed=self.counts.needed,
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Expected tokens of the new message, and of the system prompt; None without a system prompt."""
+
+    content: int
+    system: SystemCount | None
+
+    @property
+    def needed(self) -> int:
+        """The expected tokens of a prompt without history."""
+        return counted_prompt([self.content, *([] if self.system is None else [self.system.tokens])])
+
+
 class Planner:
-    """Decides a turn from stored data. A planner changes nothing."""
+    """Decides a turn from stored data. A plan changes nothing, except that a conversation gets the present form."""
 
     def __init__(
         self,
@@ -115,8 +134,11 @@ class Planner:
         _check_asked(request.content, request.max_output_tokens)
         limit = request.max_output_tokens
         conversation, history, preferred = self._read(request.uid, request.conversation_id, request.model)
+        if conversation.is_behind:
+            self._conversations.move(request.uid, request.conversation_id)
+            conversation, history, preferred = self._read(request.uid, request.conversation_id, request.model)
         said = history()
-        told = _told(said, conversation.system_prompt, request.content)
+        told = _told(said, conversation.system_prompt, request.content, conversation.tail)
         named = request.model or conversation.model
         chosen = self._chooser.choose(named, preferred, told.needs, limit=limit, failed=failed)
         model, prompt = chosen.model, told.prompt(chosen.model, limit)
@@ -134,21 +156,21 @@ class Planner:
             due=told.due(model),
             unsettled=told.memory.unsettled,
             asked_at=self._clock.now(),
+            content_tokens=told.counts.content,
+            system=told.counts.system,
             price=_price_snapshot(model, self._tariff),
         )
 
     def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Prefers]:
-        """Read the conversation and the user's preferences in one round trip.
+        """Read the conversation with its last messages, and the user's preferences, in one round trip.
 
-        If this instance does not recall the messages, read them at the same time.
+        Only a window that is larger than the tail takes a second round trip, unless this instance recalls it.
         """
-        is_recalled = self._conversations.may_recall(conversation_id)
-        said = None if is_recalled else Meanwhile(lambda: self._conversations.history(conversation_id))
         paths = [preferences_path(uid)] if asked in {None, AUTO} else []
         conversation, beside = self._conversations.get_beside(uid, conversation_id, paths)
         return (
             conversation,
-            said.result if said else lambda: self._conversations.recall(conversation),
+            lambda: self._conversations.recall(conversation),
             lambda: preferred_of(beside[0]) if beside else self._preferences.get(uid),
         )
 
@@ -168,11 +190,13 @@ class Planner:
         """
         _check_asked(content, max_output_tokens)
         said: Sequence[Message] = ()
+        tail: Tail | None = None
         preferred: Prefers = lambda: self._preferences.get(uid)  # noqa: E731  # what `_read` gives in its place
         if conversation_id:
             conversation, history, preferred = self._read(uid, conversation_id, model)
             model, said, system_prompt = model or conversation.model, history(), conversation.system_prompt
-        told = _told(said, system_prompt, content)
+            tail = conversation.tail
+        told = _told(said, system_prompt, content, tail)
         chosen = self._chooser.choose(model, preferred, told.needs, limit=max_output_tokens)
         prompt = told.prompt(chosen.model, max_output_tokens)
         rate = self._tariff.rate(chosen.model)
@@ -190,8 +214,17 @@ class Planner:
         )
 
 
-def _told(said: Sequence[Message], system: str | None, content: str) -> _ModelContent:
-    return _ModelContent(system=system, memory=recalled(said), content=content)
+def _told(said: Sequence[Message], system: str | None, content: str, tail: Tail | None) -> _ModelContent:
+    counts = _Counts(expected_tokens(content), _system_count(system, None if tail is None else tail.system))
+    return _ModelContent(system=system, memory=recalled(said), content=content, counts=counts)
+
+
+def _system_count(system: str | None, known: SystemCount | None) -> SystemCount | None:
+    """Return the count of the system prompt: the stored count, if that is of the same text."""
+    if not system:
+        return None
+    digest = digest_of(system)
+    return known if known is not None and known.digest == digest else SystemCount(digest, expected_tokens(system))
 
 
 def _price_snapshot(model: Model, tariff: Tariff) -> dict[str, str]:

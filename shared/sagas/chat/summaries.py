@@ -9,6 +9,7 @@ from shared.ai.chat.messages import Message, position, title_of
 from shared.ai.models.catalogue import Model
 from shared.ai.models.choice import Needs, Wish, ranked
 from shared.ai.ports import UpstreamUnavailable
+from shared.ai.tokens import expected_tokens
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Write
 from shared.kernel.errors import Rejected
@@ -59,12 +60,13 @@ class ChatMemory:
 
         def keep(answer: SideAnswer) -> Sequence[Write]:
             at = max(self._clock.now(), conversation.updated_at + 1)
+            content = answer.text or clipped(due.content, due.tokens_max)
             summary = Message(
                 id=_summary_id(answer.token),
                 uid=conversation.uid,
                 conversation_id=conversation.id,
                 role="system",
-                content=answer.text or clipped(due.content, due.tokens_max),
+                content=content,
                 position=position(at, answer.token, 0),
                 created_at=at,
                 model=plan.model.id,
@@ -75,6 +77,7 @@ class ChatMemory:
                 price=plan.price,
                 covers=due.covers,
                 is_settled=False,
+                tokens=expected_tokens(content),
             )
             return self._conversations.writes_to_append(conversation, [summary])
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from shared.ai.models.usage_report import later_usage
 from shared.ai.ports import AnswerEnd, ChatEvent, HiddenDelta, TextDelta, UsageReport
-from shared.ai.tokens import RunningCount, Usage
+from shared.ai.tokens import RunningCount, Usage, expected_tokens
 from shared.kernel.clock import Millis
 from shared.kernel.money import Micro
 from shared.sagas.metering.ending import with_error, without_error
@@ -59,6 +59,12 @@ class GrowingReply:
     def text(self) -> str:
         """The text that was delivered."""
         return "".join(self._pieces)
+
+    @property
+    def text_tokens(self) -> int:
+        """The expected tokens of the delivered text. The count so far is used, unless hidden text was counted too."""
+        text = self.text
+        return self.counted if len(text) == self._count.characters else expected_tokens(text)
 
     @property
     def is_empty(self) -> bool:

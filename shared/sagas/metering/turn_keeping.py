@@ -22,6 +22,7 @@ from shared.sagas.metering.turn_kind import AnswerRecord
 from shared.sagas.metering.turn_record import Pending, TurnAnswer, TurnReceipt
 
 APPEND_ATTEMPTS_MAX = 3
+CORRECT_ATTEMPTS_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +128,25 @@ class TurnKeeping(Generic[EventT]):
             return self._recovery.past_charge(attempt.uid, attempt.hold.operation)
 
     def _correct(self, correction: "Correction[EventT]", charge: HoldCharge) -> None:
-        """Correct a stored record whose charge is done. A document that is gone stays gone."""
-        for write in correction.writes(charge):
-            try:
-                self._documents.commit([write])
-            except DomainError as error:
-                log("cost_not_corrected", "WARNING", code=error.code)
+        """Correct a stored record whose charge is done. A document that is gone stays gone.
+
+        After a change by another writer, the writes are built again.
+        """
+        refusals: list[str] = []
+        for _ in range(CORRECT_ATTEMPTS_MAX):
+            refusals = [code for write in correction.writes(charge) if (code := self._refusal(write))]
+            if PreconditionFailed.code not in refusals:
+                break
+        for code in refusals:
+            log("cost_not_corrected", "WARNING", code=code)
+
+    def _refusal(self, write: Write) -> str | None:
+        """Commit one write, and return the code of the error; None if the write is done."""
+        try:
+            self._documents.commit([write])
+        except DomainError as error:
+            return error.code
+        return None
 
     def _learn_length(self) -> None:
         """Remember the length of an answer that ended by itself."""

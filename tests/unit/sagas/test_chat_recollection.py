@@ -1,6 +1,8 @@
 """A turn that recalls what was said tells the model just what one tells it that reads, whatever others do meanwhile."""
 
-from shared.ai.chat.conversations import HISTORY_MESSAGES_MAX, ConversationStore
+from shared.ai.chat.conversations import ConversationStore
+from shared.ai.chat.memory import recalled
+from shared.ai.chat.tail import WINDOW_MESSAGES_MAX
 from tests.support.chat import ANN, World, answer_of
 
 
@@ -130,15 +132,16 @@ def test_messages_read_before_an_append_that_the_conversation_tells_of_are_not_t
     writes = conversations.writes_to_continue(since, before, before)
 
     assert [getattr(write, "version", None) for write in writes] == [None] * len(writes)
-    assert not conversations.may_recall(conversation.id)
+    assert conversations.remembered(since) is None
 
 
 def test_as_much_is_recalled_as_is_read():
-    world, conversation = talked(*map(str, range(HISTORY_MESSAGES_MAX // 2 + 3)))
+    world, conversation = talked(*map(str, range(WINDOW_MESSAGES_MAX // 2 + 3)))
     conversations = world.turn.kind.conversations
-    now = conversations.get(ANN, conversation.id)
+    now, _ = conversations.get_beside(ANN, conversation.id, [])
 
-    recalled = conversations.recall(now)
+    known = conversations.remembered(now)
 
-    assert conversations.may_recall(conversation.id)
-    assert recalled == conversations.history(conversation.id)
+    assert known is not None
+    assert recalled(known) == recalled(conversations.history(conversation.id))
+    assert recalled(known) == recalled(ConversationStore(world.documents, world.clock).recall(now))

@@ -77,28 +77,11 @@ def test_whoever_names_the_model_is_not_asked_what_they_prefer():
     assert not any("users" in call for call in world.documents.calls)
 
 
-def test_the_reads_of_a_turn_do_not_wait_for_one_another():
-    world = World()
-    world.user()
-    conversation = world.conversation()
-    everybody = threading.Barrier(2)
+def test_another_instance_reads_the_conversation_in_one_round_trip():
+    world, conversation = steady(max_output_tokens=60)
+    other = world.on(world.documents)
 
-    class Meeting(Counted):
-        """What was said is not answered before the rest is asked for, nor the rest before that."""
+    answer_of(other.run(world.request(conversation, max_output_tokens=60)))
 
-        def get_all(self, paths):
-            if paths[0].startswith("conversations/"):
-                everybody.wait(60)
-            return super().get_all(paths)
-
-        def query(self, query):
-            if query.collection.startswith("conversations/"):
-                everybody.wait(60)
-            return super().query(query)
-
-    documents = Meeting(world.documents)
-    turn = world.on(documents)
-
-    answer = answer_of(turn.run(world.request(conversation)))
-
-    assert answer.message.finish_reason == "stop"
+    talked = {call: times for call, times in world.documents.calls.items() if call[1].startswith("conversation")}
+    assert talked == {("get", "conversations", "conversation_states", "users"): 1}

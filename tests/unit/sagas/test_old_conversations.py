@@ -1,10 +1,14 @@
 """Conversations stored when owner and server shared one document: read as they are, moved by their next turn."""
 
+from dataclasses import replace
+
 import pytest
 
-from shared.ai.chat.conversation_documents import Conversation, conversation_path, state_path
+from shared.ai.chat.conversation_documents import Conversation
 from shared.ai.chat.conversations import ConversationNotFound
-from shared.kernel.documents import Delete, Patch, Put
+from shared.ai.chat.messages import Message, message_fields
+from shared.ai.chat.paths import conversation_path, message_path, state_path
+from shared.kernel.documents import Data, Delete, Patch, Put
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
@@ -15,7 +19,7 @@ from tests.support.live import check_live
 
 
 def make_old(world: World, conversation: Conversation) -> Conversation:
-    """Store the conversation in the old form."""
+    """Store the conversation in the old form, and each message in a document of its own."""
     known, _ = world.conversations.get_beside(ANN, conversation.id, ())
     state = world.documents.get(state_path(known.id))
     at, last = known.updated_at, {} if known.last is None else {"last": known.last}
@@ -28,8 +32,21 @@ def make_old(world: World, conversation: Conversation) -> Conversation:
         **last,
         **({} if known.title_cost is None else {"title_cost": known.title_cost}),
     }
-    world.documents.inner.commit([Put(conversation_path(known.id), old), Delete(state_path(known.id))])
+    said = world.conversations.messages(ANN, known.id, limit=1000).items
+    world.documents.inner.commit(
+        [
+            Put(conversation_path(known.id), old),
+            Delete(state_path(known.id)),
+            *(Put(message_path(known.id, message.id), single(message)) for message in said),
+        ]
+    )
     return known
+
+
+def single(message: Message) -> Data:
+    """The document of a message as older releases wrote it: alone, and without a count of tokens."""
+    fields = {name: value for name, value in message_fields(message).items() if name != "tokens"}
+    return {"uid": message.uid, "content": message.content, **fields}
 
 
 @pytest.fixture
@@ -146,14 +163,20 @@ def test_a_turn_of_the_older_release_after_the_move_is_not_lost(world):
     conversation = world.conversation()
     world.ask(conversation, "One?")
     said = world.conversations.messages(ANN, conversation.id).items
-    later = "9" * 15 + ":run:1"
-    changes = {"updated_at": world.clock.now(), "recency": "r", "last": later}
-    world.documents.inner.commit([Patch(conversation_path(conversation.id), changes)])
+    later = replace(said[0], id="msg_later", content="Two.", position="9" * 15 + ":run:1")
+    changes = {"updated_at": world.clock.now(), "recency": "r", "last": later.position}
+    world.documents.inner.commit(
+        [
+            Patch(conversation_path(conversation.id), changes),
+            Put(message_path(conversation.id, later.id), single(later)),
+        ]
+    )
 
     world.conversations.move(ANN, conversation.id)
 
     known, _ = world.conversations.get_beside(ANN, conversation.id, ())
-    assert (known.is_old, known.last, known.last > said[0].position) == (False, later, True)
+    assert (known.is_old, known.last, known.last > said[0].position) == (False, later.position, True)
+    assert world.conversations.messages(ANN, conversation.id).items == (later, *said)
     check_live("conversations", world.documents.get(conversation_path(conversation.id)).data)
 
 

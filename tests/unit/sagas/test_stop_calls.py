@@ -4,11 +4,12 @@ import pytest
 
 from shared.ai.chat.conversations import ConversationNotFound
 from shared.ai.tokens import prompt_at_most
-from shared.kernel.documents import Patch, StoreUnavailable
+from shared.kernel.documents import StoreUnavailable
 from shared.kernel.ids import Uid
+from shared.kernel.money import Micro
 from shared.sagas.metering.stop_calls import SETTLE_SECONDS_MAX, Caller, CallNotFound
 from shared.sagas.metering.stop_requests import EARLY_REQUESTS_MAX, TooManyStops
-from tests.support.chat import ANN, World
+from tests.support.chat import ANN, World, change_message
 from tests.support.faults import FaultyDocuments
 from tests.support.stops import StopInstance
 
@@ -259,8 +260,7 @@ def test_a_deleted_conversation_still_tells_what_its_call_cost(world, here, runn
 def test_a_message_that_its_instance_never_corrected_costs_what_its_hold_says(world, here):
     conversation = world.conversation()
     answer = world.ask(conversation, request_id="r-1")
-    path = f"conversations/{conversation.id}/messages/{answer.message.id}"
-    world.documents.commit([Patch(path, {"cost": 10 * answer.cost, "settles_by": world.clock.now() - 1})])
+    change_message(world.documents, answer.message, cost=Micro(10 * answer.cost), settles_by=world.clock.now() - 1)
 
     for stopped in (here.stops.in_conversation(OWNER, conversation.id), here.stops.by_request(OWNER, "r-1")):
         assert (stopped.status, stopped.shown.cost, stopped.shown.at_most) == ("ended", answer.cost, None)
@@ -269,8 +269,7 @@ def test_a_message_that_its_instance_never_corrected_costs_what_its_hold_says(wo
 def test_a_message_whose_call_is_long_gone_costs_what_it_says_in_the_end(world, here):
     conversation = world.conversation()
     answer = world.ask(conversation)
-    path = f"conversations/{conversation.id}/messages/{answer.message.id}"
-    world.documents.commit([Patch(path, {"settles_by": world.clock.now() + 1_000})])
+    change_message(world.documents, answer.message, settles_by=world.clock.now() + 1_000)
 
     first = here.stops.in_conversation(OWNER, conversation.id)
     world.clock.advance(1_000)

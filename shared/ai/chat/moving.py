@@ -1,0 +1,131 @@
+"""Rebuilding of a conversation's tail from all that is stored. Pure.
+
+A conversation of an older release has a document for each message and no tail. After two turns at once, a turn may have
+stored a page of its own, and the tail is outdated. In both cases the newest messages move into the tail in one commit.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from shared.ai.chat.message_pages import NewPage, bytes_of, entry_of, messages_of, packed, turns_of
+from shared.ai.chat.messages import Message
+from shared.ai.chat.tail import TAIL_BYTES_KEPT, WINDOW_MESSAGES_MAX, PageRow, Tail, pruned, row_of
+from shared.ai.tokens import COUNTED_CHARACTERS_MAX, SAMPLE_CHARACTERS_MIN, expected_tokens
+from shared.kernel.documents import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuiltTail:
+    """The rebuilt tail, the pages to create, and the documents to delete, since the tail now has their messages."""
+
+    tail: Tail
+    created: tuple[NewPage, ...]
+    absorbed: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Messages that are stored together, oldest first. `document` is None for a turn of the old tail."""
+
+    messages: tuple[Message, ...]
+    document: Document | None
+
+    @property
+    def last(self) -> str:
+        return self.messages[-1].position
+
+
+def enough(documents: Iterable[Document], conversation_id: str) -> Iterator[Document]:
+    """Yield the newest documents with messages, until they have all messages that a model may get."""
+    count = 0
+    for document in documents:
+        yield document
+        count += len(messages_of(document, conversation_id))
+        if count >= WINDOW_MESSAGES_MAX:
+            return
+
+
+def rebuilt(tail: Tail, documents: Sequence[Document], *, is_all: bool) -> RebuiltTail:
+    """Return the tail with the newest messages of `tail` and of `documents`, which need no order.
+
+    `is_all`: no other document has messages. The newest messages that fit are in the tail, without a gap. Older turns
+    of the old tail become pages, between the pages that are stored already.
+    """
+    sources = _sources(tail, documents)
+    inside = _fitting(sources)
+    rows, created = _behind(sources[len(inside) :])
+    kept = [message for source in reversed(inside) for message in source.messages]
+    older = max((row.last for row in rows), default=None)
+    grown = replace(
+        tail,
+        is_outdated=False,
+        entries=tuple(map(entry_of, kept)),
+        covers=max((each.covers for source in sources for each in source.messages if each.covers), default=tail.covers),
+        last=max((source.last for source in sources), default=None),
+        older=older if older is not None or is_all else "",
+    )
+    kept_by = {source.document.path for source in sources[len(inside) :] if source.document is not None}
+    return RebuiltTail(
+        tail=replace(grown, pages=pruned(grown, rows)),
+        created=tuple(created),
+        absorbed=tuple(document for document in documents if document.path not in kept_by),
+    )
+
+
+def _sources(tail: Tail, documents: Sequence[Document]) -> list[_Source]:
+    """Return what holds messages, the newest first. A message that is stored twice counts for the tail."""
+    ours = tail.messages()
+    known = {message.id for message in ours}
+    paged = [(each, messages_of(each, tail.conversation_id)) for each in documents]
+    counts = _Counter(message for _, messages in paged for message in messages)
+    sources = [_Source(tuple(turn), None) for turn in turns_of(ours)]
+    for document, messages in paged:
+        counted = tuple(counts.counted(message) for message in messages if message.id not in known)
+        sources += [_Source(counted, document)] if counted else []
+    return sorted(sources, key=lambda source: source.last, reverse=True)
+
+
+def _fitting(sources: Sequence[_Source]) -> list[_Source]:
+    """Return the newest sources that fit into a tail, without a gap."""
+    room = TAIL_BYTES_KEPT
+    inside: list[_Source] = []
+    for source in sources:
+        room -= bytes_of(map(entry_of, source.messages))
+        if room < 0:
+            break
+        inside.append(source)
+    return inside
+
+
+def _behind(sources: Sequence[_Source]) -> tuple[list[PageRow], list[NewPage]]:
+    """Return the rows of the messages behind the tail, and the pages for those that have no document."""
+    rows: list[PageRow] = []
+    created: list[NewPage] = []
+    loose: list[Message] = []
+    for source in [*sources, None]:
+        if source is not None and source.document is None:
+            loose = [*source.messages, *loose]
+            continue
+        pages = packed(loose)
+        created += pages
+        rows += map(row_of, pages)
+        loose = []
+        if source is not None and source.document is not None:
+            tokens = tuple(message.tokens or 0 for message in source.messages)
+            rows.append(PageRow(source.document.id, source.last, tokens))
+    return rows, created
+
+
+class _Counter:
+    """Counts the tokens of messages that were stored without. All together are counted by a bounded sample."""
+
+    def __init__(self, messages: Iterable[Message]) -> None:
+        characters = sum(len(message.content) for message in messages if message.tokens is None)
+        self._share = min(1.0, COUNTED_CHARACTERS_MAX / max(1, characters))
+
+    def counted(self, message: Message) -> Message:
+        """Return the message with the number of tokens."""
+        if message.tokens is not None:
+            return message
+        sample = max(SAMPLE_CHARACTERS_MIN, int(len(message.content) * self._share))
+        return replace(message, tokens=expected_tokens(message.content, sample))

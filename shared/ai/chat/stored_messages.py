@@ -1,0 +1,198 @@
+"""Messages of a conversation as stored: the tail, the pages behind the tail, and documents of the older form.
+
+Every message of the tail is newer than every page, except after two turns at once: then a turn may have stored a page
+of its own. Reads sort what they find, and a message that is found twice is returned once.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+from shared.ai.chat.message_pages import changed_page, is_page, messages_of
+from shared.ai.chat.messages import Message
+from shared.ai.chat.paths import message_path, messages_path, state_path
+from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, PageRow, Tail, tail_of
+from shared.kernel.documents import Document, Documents, Order, PreconditionFailed, Put, Query, Where, Write
+from shared.kernel.meanwhile import Meanwhile
+
+DOCUMENTS_FIRST = 2
+"""Documents in the first read of a list. A page has many messages, so that two documents mostly suffice."""
+PAGES_MAX, SINGLES_MAX = 16, 100
+"""Most documents in one read: pages, and documents of the older form, which have one message each."""
+TOGETHER_MAX, READS_MAX = 4, 8
+"""Pages that one read of the window takes, and reads at the same time; a window of more pages has larger reads."""
+STRADDLING_MAX = 2
+"""Pages that may hold messages on both sides of a position."""
+CHANGE_ATTEMPTS_MAX = 8
+
+Change = Callable[[Message], Message]
+
+
+class StoredMessages:
+    """Reader of stored messages. Corrects single messages; see `ConversationStore` for appending."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def tail(self, conversation_id: str) -> Tail | None:
+        """Return the tail as stored now; None if the conversation has none."""
+        return tail_of(self._documents.get(state_path(conversation_id)))
+
+    def window(self, tail: Tail) -> list[Message]:
+        """Return the messages that a model may get, newest first: those of the tail and of its pages."""
+        found = tail.window()
+        for row, document in self._pages(tail):
+            messages = [] if document is None else messages_of(document, tail.conversation_id)
+            counted = [replace(message, tokens=tokens) for message, tokens in zip(messages, row.tokens, strict=False)]
+            found.extend(each for each in reversed(counted) if tail.covers is None or each.position > tail.covers)
+        return found[:WINDOW_MESSAGES_MAX]
+
+    def newest(self, conversation_id: str, tail: Tail | None, before: str | None, limit: int) -> list[Message]:
+        """Return the last `limit` messages before the position `before`, newest first."""
+        if tail is not None and not tail.is_outdated:
+            found = tail.newest(limit, before)
+            sure = [message for message in found if tail.older is None or message.position > tail.older]
+            if tail.older is None or len(sure) == limit:
+                return sure
+        return self._merged(conversation_id, tail, before, limit)
+
+    def oldest_first(self, conversation_id: str, tail: Tail | None) -> Iterator[Message]:
+        """Yield all messages, oldest first."""
+        ours = [] if tail is None else tail.messages()
+        if tail is not None and tail.older is None and not tail.is_outdated:
+            yield from ours
+            return
+        known = {message.id for message in ours}
+        paged = (message for message in self._paged(conversation_id) if message.id not in known)
+        yield from heapq.merge(paged, ours, key=lambda message: message.position)
+
+    def documents_newest_first(self, conversation_id: str, before: str | None = None) -> Iterator[Document]:
+        """Yield the documents with messages behind the tail, the newest first, from the position `before` on."""
+        yield from self._walk(conversation_id, Order("position", descending=True), before)
+
+    def find(self, conversation_id: str, message_id: str) -> Message | None:
+        """Return the message of this id; None if there is none."""
+        single, state = self._documents.get_all(
+            [message_path(conversation_id, message_id), state_path(conversation_id)]
+        )
+        if single is not None:
+            return _named(messages_of(single, conversation_id), message_id)
+        tail = tail_of(state)
+        if tail is not None and (found := _named(tail.messages(), message_id)) is not None:
+            return found
+        page = self._page_with(conversation_id, message_id)
+        return None if page is None else _named(messages_of(page, conversation_id), message_id)
+
+    def writes_to_change(self, conversation_id: str, message_id: str, change: Change) -> Sequence[Write]:
+        """Build the writes that change one message; none if the message is gone.
+
+        The commit fails if the document with the message has changed since.
+        """
+        single, state = self._documents.get_all(
+            [message_path(conversation_id, message_id), state_path(conversation_id)]
+        )
+        tail = tail_of(state)
+        if state is not None and tail is not None and (found := _named(tail.messages(), message_id)) is not None:
+            changed = {**state.data, **tail.with_changed(change(found)).data(), "last": state.data["last"]}
+            return [Put(state.path, changed, state.version)]
+        page = single or self._page_with(conversation_id, message_id)
+        if page is None:
+            return []
+        messages = [change(each) if each.id == message_id else each for each in messages_of(page, conversation_id)]
+        return [changed_page(page, messages)]
+
+    def commit_change(self, conversation_id: str, message_id: str, change: Change) -> bool:
+        """Change one message. Return False if the message is gone. Raises PreconditionFailed after many attempts."""
+        for attempt in range(1, CHANGE_ATTEMPTS_MAX + 1):
+            writes = self.writes_to_change(conversation_id, message_id, change)
+            if not writes:
+                return False
+            try:
+                self._documents.commit(writes)
+                return True
+            except PreconditionFailed:
+                if attempt == CHANGE_ATTEMPTS_MAX:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _merged(self, conversation_id: str, tail: Tail | None, before: str | None, limit: int) -> list[Message]:
+        """Return messages of the tail and of pages. Pages are read until no unread page can hold one of the result."""
+        known: dict[str, Message] = {}
+        complete_from = ""
+        for document in self._documents_around(conversation_id, before):
+            page = messages_of(document, conversation_id)
+            known |= {message.id: message for message in page}
+            complete_from = page[0].position
+            if sum(complete_from <= each.position and _is_before(each, before) for each in known.values()) >= limit:
+                break
+        else:
+            complete_from = ""
+        if tail is not None:
+            known |= {message.id: message for message in tail.messages()}
+        found = [each for each in known.values() if each.position >= complete_from and _is_before(each, before)]
+        return sorted(found, key=lambda message: message.position, reverse=True)[:limit]
+
+    def _documents_around(self, conversation_id: str, before: str | None) -> Iterator[Document]:
+        """Yield the documents with messages before a position, the newest first."""
+        if before is not None:
+            query = Query(
+                collection=messages_path(conversation_id),
+                where=(Where("position", ">=", before),),
+                order_by=(Order("position"),),
+                limit=STRADDLING_MAX,
+            )
+            yield from reversed(self._documents.query(query))
+        yield from self.documents_newest_first(conversation_id, before)
+
+    def _paged(self, conversation_id: str) -> Iterator[Message]:
+        for document in self._walk(conversation_id, Order("position"), None):
+            yield from messages_of(document, conversation_id)
+
+    def _walk(self, conversation_id: str, order: Order, after: str | None) -> Iterator[Document]:
+        """Yield the documents in this order, a few at first, then more with every read."""
+        limit = DOCUMENTS_FIRST
+        while True:
+            query = Query(
+                collection=messages_path(conversation_id),
+                order_by=(order,),
+                after=None if after is None else (after,),
+                limit=limit,
+            )
+            found = self._documents.query(query)
+            yield from found
+            if len(found) < limit:
+                return
+            after = str(found[-1].data["position"])
+            limit = min(limit * 8, PAGES_MAX if any(map(is_page, found)) else SINGLES_MAX)
+
+    def _pages(self, tail: Tail) -> list[tuple[PageRow, Document | None]]:
+        """Return the rows of the window with their documents, the newest first.
+
+        A large window is read in several parts at the same time.
+        """
+        rows = tail.pages[::-1]
+        size = max(TOGETHER_MAX, -(-len(rows) // READS_MAX))
+        parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+        reads = [Meanwhile(partial(self._read, tail.conversation_id, part)) for part in parts[1:]]
+        found = self._read(tail.conversation_id, parts[0]) if parts else []
+        return [*found, *(each for read in reads for each in read.result())]
+
+    def _read(self, conversation_id: str, rows: Sequence[PageRow]) -> list[tuple[PageRow, Document | None]]:
+        found = self._documents.get_all([message_path(conversation_id, row.id) for row in rows])
+        return list(zip(rows, found, strict=True))
+
+    def _page_with(self, conversation_id: str, message_id: str) -> Document | None:
+        query = Query(
+            collection=messages_path(conversation_id), where=(Where("ids", "array_contains", message_id),), limit=1
+        )
+        found = self._documents.query(query)
+        return found[0] if found else None
+
+
+def _named(messages: Sequence[Message], message_id: str) -> Message | None:
+    return next((message for message in messages if message.id == message_id), None)
+
+
+def _is_before(message: Message, position: str | None) -> bool:
+    return position is None or message.position < position
