@@ -87,8 +87,8 @@ def settings_of(project: str, values: Mapping[str, str]) -> Settings:
     left = {name: value for name, value in values.items() if name not in wrong and name in KNOWN}
     if "AI_UPSTREAMS" not in wrong:
         left |= {name: value for name, value in values.items() if UPSTREAM_SETTING.fullmatch(name)}
-    if "CRYPTO_NETWORKS" not in wrong:
-        left |= {name: value for name, value in values.items() if NETWORK_SETTING.fullmatch(name)}
+    if "CRYPTO_NETWORKS" in left:
+        left |= {name: value for name, value in values.items() if _is_of_network(name)}
     return parse_settings({"LEDGER_SIGNING_KEY": EXAMPLE_KEY, **left, "GCLOUD_PROJECT": project})
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from emulator.cloud.checks.project import Account, Endpoint, Offer, Probe, Provider
-from tests.support.keys import EVM, VPUB
+from tests.support.keys import EVM, OWN_XPUB, VPUB
 from tests.support.sound_project import (
     ACCOUNT,
     ADDRESS,
@@ -71,6 +71,16 @@ PLANTED_TRADE: tuple[Planted, ...] = (
         "coins_without_value",
         network("sepolia", "SEPOLIA_RPC_URLS", EVM_XPUB=EVM),
         "credits cost no money",
+    ),
+    Planted(
+        "network_of_one_source",
+        network("base", "BASE_RPC_URLS", "https://node.shop.example", EVM_XPUB=OWN_XPUB),
+        "`BASE_RPC_URLS` names one source: amounts above $100",
+    ),
+    Planted(
+        "price_of_one_source",
+        network("base", "BASE_RPC_URLS", EVM_XPUB=OWN_XPUB, CRYPTO_SPOT_PRICES="none"),
+        "The price of ETH, USDC on base is the word of one source",
     ),
     Planted("payment_modes_differ", settings(**SANDBOX), "Stripe is live, PayPal is test"),
     Planted(

@@ -29,6 +29,7 @@ from tests.support.sound_project import (
 )
 
 TEST = "test"
+NODES = "https://node.shop.example,https://node.other.example"
 API = account_of("api")
 JOBS = sound().jobs.value
 GRANTS = sound().grants.value
@@ -76,7 +77,7 @@ def line(name: str, value: str, file: str = f".env.{NAME}") -> Line:
     return Line(file=file, name=name, value=value)
 
 
-def network(name: str, sources: str, **changes: str) -> dict[str, Any]:
+def network(name: str, sources: str, urls: str = NODES, **changes: str) -> dict[str, Any]:
     """One network of crypto payments, whose sources are stored and bound."""
     found = settings(CRYPTO_NETWORKS=name, **changes)
     deployed = {**SETTINGS, "CRYPTO_NETWORKS": name}
@@ -84,7 +85,7 @@ def network(name: str, sources: str, **changes: str) -> dict[str, Any]:
         function: replace(each, secrets=dict.fromkeys(secrets_of(function, deployed), "1"))
         for function, each in found["functions"].items()
     }
-    return {**found, "functions": functions, **secrets(**{sources: "https://node.shop.example"})}
+    return {**found, "functions": functions, **secrets(**{sources: urls})}
 
 
 def secrets(**changes: Secret | str | None) -> dict[str, Any]:
