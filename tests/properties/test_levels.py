@@ -196,7 +196,7 @@ def test_one_look_alone_takes_nothing_and_the_same_moment_is_one_look():
     later = advance(again.record, replace(look, at=look.at + GONE_PAUSE))
 
     assert (once.record.missing, again.record.missing, later.record.missing) == (0, 0, 5)
-    assert once.is_unsettled
+    assert once.record.gone is not None
 
 
 def test_what_is_final_is_never_undone_and_told():

@@ -84,14 +84,6 @@ def value_cents(amount: int, decimals: int, rate: Fraction) -> int:
     return int(usd_of(amount, decimals, rate) * CENTS_PER_DOLLAR // 1)
 
 
-def value(amount: int, decimals: int, rate: Fraction) -> Fiat:
-    """Return the value of an amount in USD, rounded down to cents.
-
-    Raises InvalidValue for a value above the most that one payment can have.
-    """
-    return Fiat(value_cents(amount, decimals, rate), DOLLARS)
-
-
 def _require_dollars(price: Fiat) -> None:
     if price.currency != DOLLARS:
         raise InvalidValue("currency", f"must be {DOLLARS} for a payment with coins, not {price.currency}")

@@ -172,14 +172,12 @@ class AdvancedLevel:
     """Record after a look.
 
     `is_swept` is True if coins have left the address, so that later coins may be the operator's own. `is_below_final`
-    is True if the chain went back behind a block that it had called final. `is_unsettled` is True if only another look
-    decides.
+    is True if the chain went back behind a block that it had called final.
     """
 
     record: LevelRecord
     is_swept: bool = False
     is_below_final: bool = False
-    is_unsettled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +283,7 @@ def _after_reorg(record: LevelRecord, look: Look, *, is_swept: bool) -> Advanced
         return AdvancedLevel(record=record, is_swept=True)
     gone = _looked_again(record.gone, look)
     if gone.looks < GONE_LOOKS:
-        return AdvancedLevel(record=replace(record, gone=gone), is_unsettled=True)
+        return AdvancedLevel(record=replace(record, gone=gone))
     fallen = _standing(record, max(level, record.final), look.deep)
     return AdvancedLevel(record=_finalised(fallen, look, is_swept=False), is_below_final=level < record.final)
 

@@ -73,13 +73,6 @@ class Quotes:
             raise PriceUnavailable(network, asset, look.reason)
         return look.rate
 
-    def value(self, network: NetworkName, asset: AssetName, amount: int, rate: Fraction) -> Fiat:
-        """Return the value in USD of an amount at a rate, rounded down to cents.
-
-        Raises InvalidValue for a value above the most that one payment can have.
-        """
-        return amounts.value(amount, self.asset(network, asset).decimals, rate)
-
     def asset(self, network: NetworkName, asset: AssetName) -> Asset:
         """Return an asset of a network in use. Raises InvalidValue for one that is not listed."""
         return listed_asset(self._networks, network, asset)
