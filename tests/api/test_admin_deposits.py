@@ -69,6 +69,20 @@ def test_deposits_tell_value_rate_sources_and_transactions(shop, admin, alice):
     assert len(row["transactions"]) == 1
 
 
+def test_deposit_tells_the_sources_of_its_rate_in_the_book_too(shop, admin, alice):
+    payment = bought(shop, alice)
+    chain = buying.chains_of(shop)["base"]
+    chain.send(alice.get(f"/payments/status/{payment}").json["crypto"]["address"], "USDC", 3_000_000)
+    chain.mine(20)
+    shop.services.crypto.follower.follow_payment(payment)
+
+    rows = {row["package_id"]: row for row in listed(admin, uid=alice.uid)}
+    book = csv.DictReader(io.StringIO(admin.get("/admin/crypto/deposits?format=csv").get_data(as_text=True)))
+
+    assert rows["deposit"]["sources"] == rows["small"]["sources"] == ["chainlink", "one", "two"]
+    assert {line["sources"] for line in book} == {"chainlink one two"}
+
+
 def test_dust_is_told_to_operators_only(shop, admin, alice):
     payment = bought(shop, alice)
     address = alice.get(f"/payments/status/{payment}").json["crypto"]["address"]

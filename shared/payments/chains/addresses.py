@@ -293,12 +293,12 @@ def _level_of(stored: Mapping[str, Any]) -> LevelRecord:
 
 
 def _claim_data(claim: PaymentClaim) -> dict[str, Value]:
-    return {**asdict(claim), "begin": str(claim.begin), "end": str(claim.end)}
+    return {**asdict(claim), "begin": str(claim.begin), "end": str(claim.end), "sources": list(claim.sources)}
 
 
 def _claim_of(stored: Mapping[str, Any]) -> PaymentClaim:
-    begin, end = int(stored["begin"]), int(stored["end"])
-    return PaymentClaim(**{**stored, "begin": begin, "end": end, "price": Fiat(**stored["price"])})
+    parts = {"begin": int(stored["begin"]), "end": int(stored["end"]), "sources": tuple(stored.get("sources", ()))}
+    return PaymentClaim(**{**stored, **parts, "price": Fiat(**stored["price"])})
 
 
 def _transfer_of(stored: Mapping[str, Any]) -> SeenTransferOf:

@@ -49,7 +49,7 @@ class LevelFacts:
     """Facts of the moment at which claims are decided.
 
     `head_time` is the time of the chain's head. `rate` is the present USD per coin, None if nobody can tell.
-    `minimum_cents` is the least value of a deposit.
+    `sources` are the names of the sources of `rate`. `minimum_cents` is the least value of a deposit.
     """
 
     network: NetworkName
@@ -62,6 +62,7 @@ class LevelFacts:
     head_time: Millis
     credits_per_usd: int
     review: str = ""
+    sources: tuple[str, ...] = ()
 
 
 def decided(record: LevelRecord, order: CoinOrder | None, facts: LevelFacts) -> LevelRecord:
@@ -197,6 +198,7 @@ def _deposit(record: LevelRecord, facts: LevelFacts) -> PaymentClaim | None:
         at=facts.now,
         review=facts.review,
         credits=cents * facts.credits_per_usd * MICRO_PER_CREDIT // CENTS_PER_DOLLAR,
+        sources=facts.sources,
     )
 
 

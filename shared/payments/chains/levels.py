@@ -60,6 +60,8 @@ class PaymentClaim:
     review: str = ""
     credits: int = 0
     """µcr of a deposit; 0 for an ordered payment, whose terms say the credits."""
+    sources: tuple[str, ...] = ()
+    """Names of the sources of a deposit's rate; empty for an ordered payment, whose quote names them."""
 
     @property
     def size(self) -> int:

@@ -120,6 +120,6 @@ def _fault_of(answer: PriceAnswer, now: Millis) -> NoPrice | None:
 class Rates(Protocol):
     """Present prices of assets."""
 
-    def rate(self, network: NetworkName, asset: AssetName) -> Fraction | None:
-        """Return the USD that one whole coin is worth; None if nobody can tell now."""
+    def rate(self, network: NetworkName, asset: AssetName) -> AgreedRate | None:
+        """Return the USD that one whole coin is worth, with the sources; None if nobody can tell now."""
         ...

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 
 from shared.kernel.clock import SECOND, Clock, Millis
@@ -100,10 +99,10 @@ class PresentRates:
     def __init__(self, quotes: Quotes) -> None:
         self._quotes = quotes
 
-    def rate(self, network: NetworkName, asset: AssetName) -> Fraction | None:
-        """Return the USD that one whole coin is worth; None if there is no reliable price now."""
+    def rate(self, network: NetworkName, asset: AssetName) -> AgreedRate | None:
+        """Return the USD that one whole coin is worth, with the sources; None if there is no reliable price now."""
         try:
-            return self._quotes.rate(network, asset).rate
+            return self._quotes.rate(network, asset)
         except PriceUnavailable:
             return None
 

@@ -212,7 +212,8 @@ class AddressLooks:
             if not level.unfinal or known is None or asset not in known.assets:
                 continue
             rate = self._rates.rate(network, asset)
-            total += UNKNOWN_CENTS if rate is None else value_cents(level.unfinal, known.assets[asset].decimals, rate)
+            decimals = known.assets[asset].decimals
+            total += UNKNOWN_CENTS if rate is None else value_cents(level.unfinal, decimals, rate.rate)
         return min(total, UNKNOWN_CENTS)
 
     def _total_cents(self, record: AddressRecord) -> int:
@@ -304,12 +305,14 @@ class AddressLooks:
             if key[0] != name or asset is None:
                 continue
             needs_rate = level.standing > level.end
+            rate = self._rates.rate(name, asset.name) if needs_rate else None
             facts = LevelFacts(
                 network=name,
                 asset=asset.name,
                 address=record.address,
                 decimals=asset.decimals,
-                rate=self._rates.rate(name, asset.name) if needs_rate else None,
+                rate=None if rate is None else rate.rate,
+                sources=() if rate is None else rate.sources,
                 minimum_cents=view.network.minimum_usd_cents,
                 now=self._clock.now(),
                 head_time=view.head.time,

@@ -145,9 +145,9 @@ class CryptoBroadcasts:
     def _value(self, network: Network, fee: int) -> Fiat | None:
         """Return the value of a fee, rounded up to cents; None if nobody can tell the coin's price now."""
         rate = self._rates.rate(network.name, network.coin.name)
-        return (
-            None if rate is None else Fiat(ceil(usd_of(fee, network.coin.decimals, rate) * CENTS_PER_DOLLAR), DOLLARS)
-        )
+        if rate is None:
+            return None
+        return Fiat(ceil(usd_of(fee, network.coin.decimals, rate.rate) * CENTS_PER_DOLLAR), DOLLARS)
 
     # The notes -------------------------------------------------------------------------------------------------------
 

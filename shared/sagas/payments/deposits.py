@@ -46,7 +46,7 @@ def deposit(record: AddressRecord, network: Network, key: Key, claim: PaymentCla
             index=record.index,
             due=claim.size,
             rate=claim.rate,
-            sources=(),
+            sources=claim.sources,
             quoted_at=now,
             locked_until=now,
             network_title=network.title,
