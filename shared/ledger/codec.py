@@ -106,7 +106,12 @@ def encode_lot(lot: Lot) -> str:
 
 def encode_hold(hold: Hold) -> str:
     """Return an archived hold as canonical JSON."""
-    return canonical(_HOLD.encode(hold)).decode()
+    return canonical(hold_fields(hold)).decode()
+
+
+def hold_fields(hold: Hold) -> dict[str, Json]:
+    """Return the stored fields of an archived hold."""
+    return _HOLD.encode(hold)
 
 
 def decode_lot(stored: Mapping[str, Any]) -> Lot:

@@ -1,6 +1,6 @@
 """Commands on an account. Every command carries the operation that it belongs to; amounts are µcr."""
 
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, LotId, OperationId
@@ -30,6 +30,14 @@ R_co = TypeVar("R_co", bound=Receipt, covariant=True)
 
 NOT_REMEMBERED = OperationId("")
 """Operation of a command that leaves no record, so that each repetition is decided again."""
+
+RecordLifetime: TypeAlias = Literal["kept", "passing", "none"]
+"""Lifetime of an operation's record.
+
+`kept`: for ever, for an operation that a client or a saga may repeat at any time. `passing`: for `PASSING_FOR`, for an
+operation whose id no other process can derive. `none`: no record. Then only the process that sent the command can learn
+whether an unclear commit took effect: the process compares the entry that the commit would have written.
+"""
 
 Tags: TypeAlias = tuple[tuple[str, str], ...]
 """Names and ids of a use for analytics. No name or id identifies a person.
@@ -90,6 +98,8 @@ class AccountCommand(Generic[R_co]):
 
     Entries of a hold carry the hold's tags.
     """
+    record: RecordLifetime = "kept"
+    """Lifetime of the operation's record, which answers repetitions."""
 
 
 @lean_dataclass

@@ -104,7 +104,8 @@ class Committer:
             return self._store_is_down(jobs, error)
         except DomainError as error:
             return _told(jobs, error)
-        return self._decide_and_commit(lane, snapshot, jobs)
+        jobs = [job for job in jobs if job.answer is None]
+        return self._decide_and_commit(lane, snapshot, jobs) if jobs else []
 
     def _within_deadline(self, jobs: list[Job]) -> list[Job]:
         now = self._clock.monotonic()
@@ -120,6 +121,7 @@ class Committer:
             return Snapshot(head=lane.warm, is_fresh=False)
         lane.warm = None
         snapshot = self._store.read(lane.uid, [job.command for job in jobs])
+        self._recognise(snapshot, jobs)
         if lane.unsettled is not None and lane.unsettled != (snapshot.head.version,):
             lane.unsettled = None
             self._settle(snapshot, jobs)
@@ -134,6 +136,19 @@ class Committer:
         for job in jobs:
             if job.command.operation not in snapshot.operations:
                 job.is_ambiguous = False
+
+    def _recognise(self, snapshot: Snapshot, jobs: list[Job]) -> None:
+        """Answer the jobs without a record whose commit is found in the journal.
+
+        An attempt that is not in the journal is void once the account has moved on. While the account has not moved on,
+        the next commit has the same precondition as the attempt, so that only one of the two can take effect.
+        """
+        for job in jobs:
+            for attempt in job.attempts:
+                is_passed = attempt.entry.seq <= snapshot.head.account.seq
+                if is_passed and self._store.is_written(snapshot.head.account.uid, attempt.entry):
+                    job.tell(CommandAnswer(receipt=attempt.receipt, is_replay=False))
+                    break
 
     def _store_is_down(self, jobs: list[Job], error: Unavailable) -> list[Job]:
         """Wait for the store.
@@ -169,8 +184,8 @@ class Committer:
     def _commit(self, lane: Lane, batch: Batch) -> list[Job]:
         """Write the batch. Return the jobs that need another round, because their commit failed or is unclear."""
         nonce = self._new_nonce()
-        for job, _ in batch.accepted:
-            job.nonces.add(nonce)
+        for job, decision in batch.accepted:
+            job.note_attempt(nonce, decision.entries, decision.receipt)
         try:
             version = self._write(self._writes(batch, nonce))
         except PreconditionFailed:

@@ -1,4 +1,8 @@
-"""Names of a hold and of the operations that end the hold, derived from the operation that places the hold."""
+"""Names of a hold and of the operations that end the hold.
+
+The record of the operation that charges a hold also holds the archived hold, and readers of a hold know only the hold's
+id. So that operation is named after the hold. All other names are derived from the operation that places the hold.
+"""
 
 from shared.kernel.ids import HoldId, OperationId, derived_id, operation_id
 
@@ -8,9 +12,9 @@ def hold_id(*parts: str) -> HoldId:
     return HoldId(derived_id("hold", *parts))
 
 
-def capture_operation(operation: OperationId) -> OperationId:
-    """Return the operation that charges the hold of `operation`."""
-    return operation_id(operation, "capture")
+def capture_operation(hold: HoldId) -> OperationId:
+    """Return the operation that charges the hold and ends the hold. The operation's record holds the archived hold."""
+    return operation_id(hold, "capture")
 
 
 def release_operation(operation: OperationId) -> OperationId:

@@ -12,7 +12,7 @@ from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
-from shared.ledger.commands import AccountCommand, Accrue, Capture, ExtendHold, PlaceHold, Release
+from shared.ledger.commands import AccountCommand, Accrue, Capture, ExtendHold, PlaceHold, RecordLifetime, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
 from shared.ledger.hold_names import bound_operation, capture_operation, release_operation
 from shared.ledger.lanes import ExtraWrites
@@ -155,6 +155,11 @@ class Holding:
         return self._command.operation
 
     @property
+    def _record(self) -> RecordLifetime:
+        """Lifetime of the records of the hold's later operations, each of which this object may repeat."""
+        return "kept" if self._command.record == "kept" else "passing"
+
+    @property
     def silence_seconds_max(self) -> float:
         """Longest time in seconds between two calls of `accrue`, so that the hold is renewed before its end."""
         return self._command.lifetime / SECOND / 4
@@ -229,7 +234,9 @@ class Holding:
         HoldResolved.
         """
         self._is_ending = True
-        command = Capture(operation=capture_operation(self._command.operation), hold=self.id, amount=cost, usage=usage)
+        command = Capture(
+            operation=capture_operation(self.id), hold=self.id, amount=cost, usage=usage, record=self._record
+        )
         writes = None if extra_writes is None else lambda receipt: extra_writes(charge_of(receipt))
         receipt = self._ledger.execute(self._uid, command, writes).receipt
         self._is_resolved = True
@@ -253,6 +260,7 @@ class Holding:
             hold=self.id,
             accrued=bound,
             lifetime=self._command.lifetime,
+            record=self._record,
         )
         receipt = self._ledger.execute(self._uid, command).receipt
         with self._lock:
@@ -267,7 +275,12 @@ class Holding:
 
     def _end(self, *, is_unused: bool) -> Balance:
         self._is_ending = True
-        command = Release(operation=release_operation(self._command.operation), hold=self.id, is_unused=is_unused)
+        command = Release(
+            operation=release_operation(self._command.operation),
+            hold=self.id,
+            is_unused=is_unused,
+            record=self._record,
+        )
         outcome = self._ledger.execute(self._uid, command)
         self._is_resolved = True
         return outcome.balance
@@ -316,6 +329,7 @@ class Holding:
             at_least=Micro(self._missing or (0 if self._is_aging else 1)),
             accrued=Micro(max(self._used, self._bound)),
             lifetime=self._command.lifetime,
+            record=self._record,
         )
 
     def _ask(self, command: ExtendHold) -> None:

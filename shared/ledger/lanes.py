@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from shared.kernel.documents import OutcomeUnknown, Version, Write
 from shared.kernel.ids import Uid
 from shared.ledger.commands import Command, Grant, PlaceHold, Suspend
+from shared.ledger.entries import Entry
 from shared.ledger.hold_names import hold_id
 from shared.ledger.receipts import Receipt
 from shared.ledger.store import Head
@@ -35,12 +36,24 @@ class CommandAnswer(Generic[R_co]):
     is_replay: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitAttempt:
+    """Commit of a command without a record: the last entry that the commit would write, and the command's receipt.
+
+    No other commit can write this entry, since the entry names the operation. So a stored entry proves the commit.
+    """
+
+    entry: Entry
+    receipt: Receipt
+
+
 class Job:
     """Caller that waits for one command."""
 
     __slots__ = (
         "_asleep",
         "answer",
+        "attempts",
         "command",
         "deadline",
         "extra_writes",
@@ -67,6 +80,20 @@ class Job:
         """True if this job's thread must work for the lane."""
         self.nonces: set[str] = set()
         """Nonces of the commits that contained the command, to tell an own commit from a replay."""
+        self.attempts: list[CommitAttempt] = []
+        """Commits that contained the command and may have taken effect. Empty for a command that leaves a record."""
+
+    def note_attempt(self, nonce: str, entries: Sequence[Entry], receipt: Receipt) -> None:
+        """Note a commit that is about to contain the command.
+
+        A command without a record is decided next on a state that was just read, since only the journal shows whether
+        the commit took effect. This covers a store that repeats a commit and reports the failed precondition of the
+        repetition.
+        """
+        self.nonces.add(nonce)
+        if self.command.record == "none" and entries:
+            self.attempts.append(CommitAttempt(entry=entries[-1], receipt=receipt))
+            self.needs_read = True
 
     def tell(self, answer: CommandAnswer[Receipt] | BaseException) -> None:
         """Set the job's answer and wake the waiting thread."""

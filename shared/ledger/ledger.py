@@ -14,7 +14,17 @@ from shared.kernel.ids import HoldId, LotId, OperationId, Uid, random_token
 from shared.kernel.money import Micro
 from shared.kernel.tracing import in_this_work
 from shared.ledger.account import Account, Budget, Hold
-from shared.ledger.commands import AccountCommand, BudgetClaim, CallBound, Command, Expire, PlaceHold, RateLimit, Tags
+from shared.ledger.commands import (
+    AccountCommand,
+    BudgetClaim,
+    CallBound,
+    Command,
+    Expire,
+    PlaceHold,
+    RateLimit,
+    RecordLifetime,
+    Tags,
+)
 from shared.ledger.committer import Committer
 from shared.ledger.decide import settled
 from shared.ledger.entries import POSTED_KINDS
@@ -121,12 +131,14 @@ class Ledger:
         budgets: tuple[BudgetClaim, ...] = (),
         tags: Tags = (),
         about: Tags = (),
+        record: RecordLifetime = "kept",
     ) -> Holding:
         """Place a hold of `amount` (µcr) that grows by at least `expected_step` (µcr) at a time, and return the
         holding.
 
         Use the result in a `with` block. With `call`, more is held if the call's bound does not fit the free credits;
-        see `shared.ledger.exposure`. Counts against the rate limit. Raises InsufficientCredits, BudgetExceeded,
+        see `shared.ledger.exposure`. If nobody can place this hold again, `record` is `none`: then the records of the
+        hold's later operations are passing. Counts against the rate limit. Raises InsufficientCredits, BudgetExceeded,
         RateLimited, AccountFrozen, …
         """
         command = PlaceHold(
@@ -141,6 +153,7 @@ class Ledger:
             rate=self._rate,
             tags=tags,
             about=about,
+            record=record,
         )
         return Holding(self, self._clock, uid, command, step=expected_step, spawn=self._spawn)
 

@@ -58,7 +58,7 @@ class NamedHold:
 
         Raises HoldResolved, HoldNotFound, AccountClosed.
         """
-        command = Capture(operation=capture_operation(self._operation), hold=self.id, amount=amount, usage=usage)
+        command = Capture(operation=capture_operation(self.id), hold=self.id, amount=amount, usage=usage)
         return charge_of(self._ledger.execute(self._uid, command).receipt)
 
     def release(self, *, is_unused: bool) -> HoldCharge:

@@ -5,22 +5,35 @@ from dataclasses import MISSING, dataclass
 from typing import Any, TypeVar, cast, get_args
 
 from shared.kernel.canonical import Json, canonical, parse_canonical
+from shared.kernel.clock import DAY, Millis
+from shared.ledger.account import Hold
+from shared.ledger.codec import decode_hold, hold_fields
 from shared.ledger.commands import AccountCommand
 from shared.ledger.receipts import AccountTotals, Receipt, values_of
 
 R = TypeVar("R", bound=Receipt)
 
+PASSING_FOR: Millis = 30 * DAY
+"""Lifetime of the record of an operation that nobody can repeat.
+
+A turn, the reading to the provider's report and the recovery take minutes, and a hold lives for a day at most. So no
+work that is under way needs a record whose lifetime is over.
+"""
 TOTALS = ("available", "held", "debt", "status", "seq")
 """Names of the account's totals, which stand beside the receipt's own facts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class OperationRecord:
-    """Stored outcome of an operation: fingerprint of the request, facts of the receipt, and nonce of the commit."""
+    """Stored outcome of an operation: fingerprint of the request, facts of the receipt, and nonce of the commit.
+
+    `hold` is the archived hold if the operation charged and ended a hold under that hold's own name, else None.
+    """
 
     fingerprint: str
     facts: Mapping[str, Json]
     nonce: str
+    hold: Hold | None = None
 
     def receipt_for(self, command: AccountCommand[R]) -> R | None:
         """Return the receipt; None if the operation was done for another request than `command`."""
@@ -56,15 +69,20 @@ def receipt_class(command: AccountCommand[R]) -> type[R]:
     return cast("type[R]", kind)
 
 
-def encode_operation(command: AccountCommand[R], receipt: R, nonce: str) -> str:
-    """Return the canonical JSON of a done operation."""
+def encode_operation(command: AccountCommand[R], receipt: R, nonce: str, hold: Hold | None = None) -> str:
+    """Return the canonical JSON of a done operation, with the archived `hold` that the operation ended, if given."""
     facts = facts_of(receipt)
-    return canonical(
-        {"fingerprint": command.fingerprint, "result": facts, "seq": receipt.after.seq, "nonce": nonce}
-    ).decode()
+    record: dict[str, Json] = {
+        "fingerprint": command.fingerprint,
+        "result": facts,
+        "seq": receipt.after.seq,
+        "nonce": nonce,
+    }
+    return canonical(record if hold is None else {**record, "hold": hold_fields(hold)}).decode()
 
 
 def decode_operation(state: str) -> OperationRecord:
     """Return the record of an operation. Raises NotCanonical, KeyError or TypeError if `state` is none."""
     stored: Any = parse_canonical(state)
-    return OperationRecord(fingerprint=stored["fingerprint"], facts=stored["result"], nonce=stored["nonce"])
+    hold = decode_hold(stored["hold"]) if "hold" in stored else None
+    return OperationRecord(fingerprint=stored["fingerprint"], facts=stored["result"], nonce=stored["nonce"], hold=hold)

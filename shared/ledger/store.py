@@ -1,6 +1,5 @@
 """Store of accounts: documents are read as verified state, and decisions are written as one commit."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -28,28 +27,36 @@ from shared.ledger.account_documents import (
     sweep_fields,
 )
 from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
-from shared.ledger.commands import (
-    Accrue,
-    Capture,
-    Command,
-    ExtendHold,
-    Grant,
-    PlaceHold,
-    Reinstate,
-    Release,
-    Restore,
-    Reverse,
-    Suspend,
-)
+from shared.ledger.commands import Capture, Command
 from shared.ledger.decide import Decision
+from shared.ledger.document_paths import (
+    ENTRY_ID,
+    archived_paths,
+    entry_id,
+    entry_path,
+    hold_path,
+    hold_paths,
+    lot_path,
+    operation_path,
+)
 from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
+from shared.ledger.hold_names import capture_operation
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
-from shared.ledger.operation_records import OperationRecord, decode_operation, encode_operation
+from shared.ledger.operation_records import PASSING_FOR, OperationRecord, decode_operation, encode_operation
 from shared.ledger.receipts import Receipt
 
-SEQ_DIGITS = 12
-ENTRY_ID = re.compile(rf"\d{{{SEQ_DIGITS}}}", re.ASCII)
+__all__ = [
+    "AccountStore",
+    "Head",
+    "Snapshot",
+    "StoredEntry",
+    "entry_path",
+    "hold_path",
+    "is_recorded",
+    "lot_path",
+    "operation_path",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -110,9 +117,9 @@ class AccountStore:
         a lot or hold archived in between would be in neither place, and a finished operation would be refused. Raises
         IntegrityFailed if stored data differ from the ledger's writes, UnknownKey, StoreUnavailable.
         """
-        named = [command.operation for command in commands if command.operation]
+        named = [command.operation for command in commands if is_recorded(command)]
         operations = {operation: operation_path(uid, operation) for operation in named}
-        archived = {path for command in commands for path in _archived_paths(uid, command)}
+        archived = {path for command in commands for path in archived_paths(uid, command)}
         head = self._head(uid, read_stored(self._documents, uid))
         paths = [*operations.values(), *sorted(archived)]
         found = {document.path: document for document in self._all(paths) if document is not None}
@@ -186,17 +193,22 @@ class AccountStore:
             collection=f"{account_path(uid)}/entries",
             limit=last - first + 1,
             where=() if kinds is None else (Where("kind", "in", sorted(kinds)),),
-            id_from=_entry_id(first),
-            id_to=_entry_id(last),
+            id_from=entry_id(first),
+            id_to=entry_id(last),
         )
         return [_stored_entry(document) for document in self._documents.query(query)]
 
     def strangers(self, uid: Uid, last: int, limit: int) -> list[StoredEntry]:
         """Return stored entries with ids outside 1 to `last`: newer entries, or entries not written by the ledger."""
         collection = f"{account_path(uid)}/entries"
-        below = Query(collection=collection, limit=limit, id_to=_entry_id(0))
-        above = Query(collection=collection, limit=limit, id_from=_entry_id(last + 1))
+        below = Query(collection=collection, limit=limit, id_to=entry_id(0))
+        above = Query(collection=collection, limit=limit, id_from=entry_id(last + 1))
         return [_stored_entry(document) for query in (below, above) for document in self._documents.query(query)]
+
+    def is_written(self, uid: Uid, entry: Entry) -> bool:
+        """Return True if this very entry is stored."""
+        document = self._documents.get(entry_path(uid, entry.seq))
+        return document is not None and document.data.get("body") == entry.body
 
     def is_done(self, uid: Uid, operation: OperationId) -> bool:
         """Return True if this operation is remembered."""
@@ -217,21 +229,21 @@ class AccountStore:
 
     def archived_lots(self, uid: Uid, lots: Iterable[LotId]) -> Mapping[LotId, Lot]:
         """Return the archived lots among `lots`. Raises IntegrityFailed if the ledger did not write a document."""
-        documents = self._all([lot_path(uid, lot) for lot in lots])
-        return self._archive(uid, [document for document in documents if document is not None]).lots
+        return self._archive(uid, _there(self._all([lot_path(uid, lot) for lot in lots]))).lots
 
     def archived_hold(self, uid: Uid, hold: HoldId) -> Hold | None:
         """Return a resolved hold; None if there is none.
 
         Raises IntegrityFailed if the ledger did not write the document.
         """
-        document = self._documents.get(hold_path(uid, hold))
-        return None if document is None else self._archive(uid, [document]).holds[hold]
+        found = _there(self._documents.get_all(list(hold_paths(uid, hold))))
+        return self._archive(uid, found).holds.get(hold)
 
     def archived_holds(self, uid: Uid, holds: Sequence[HoldId]) -> Mapping[HoldId, Hold]:
         """Return the resolved holds among `holds`. Raises IntegrityFailed if the ledger did not write a document."""
-        found = self._all([hold_path(uid, hold) for hold in holds])
-        return self._archive(uid, [document for document in found if document is not None]).holds
+        found = self._archive(uid, _there(self._all([hold_path(uid, hold) for hold in holds]))).holds
+        others = [operation_path(uid, capture_operation(hold)) for hold in holds if hold not in found]
+        return {**found, **self._archive(uid, _there(self._all(others))).holds}
 
     def due(self, now: Millis, limit: int, after: DuePlace | None, *, is_old: bool) -> list[Document]:
         """Return documents of accounts with due lots or holds, of the old form or the present, the most overdue first.
@@ -275,15 +287,19 @@ class AccountStore:
         """Yield the writes of one decision: entries, the operation's record, the note, archived lots and holds."""
         for entry in decision.entries:
             yield Create(entry_path(uid, entry.seq), self._entry_data(entry))
-        if command.operation:
+        ended = _charged_hold(command, decision)
+        if is_recorded(command):
             path = operation_path(uid, command.operation)
-            yield Create(path, self._sealed(path, encode_operation(command, decision.receipt, nonce)))
+            record = self._sealed(path, encode_operation(command, decision.receipt, nonce, ended))
+            yield Create(path, {**record, **_lifetime(command, decision.account.at)})
         if note := getattr(command, "note", ""):
             yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note})
         for lot in decision.archive.lots.values():
             path = lot_path(uid, lot.id)
             yield Put(path, self._sealed(path, encode_lot(lot)), snapshot.versions.get(path))
         for hold in decision.archive.holds.values():
+            if hold is ended:
+                continue
             path = hold_path(uid, hold.id)
             yield Put(path, self._sealed(path, encode_hold(hold)), snapshot.versions.get(path))
 
@@ -366,6 +382,10 @@ class AccountStore:
         raise IntegrityFailed(uid=uid, seq=0, rule="operation_seal")
 
     def _archive(self, uid: Uid, documents: Iterable[Document]) -> Archive:
+        """Return the archived lots and holds in these documents.
+
+        Raises IntegrityFailed if the ledger did not write a document.
+        """
         lots: dict[LotId, Lot] = {}
         holds: dict[HoldId, Hold] = {}
         for document in documents:
@@ -375,42 +395,34 @@ class AccountStore:
             fields = cast("Mapping[str, Any]", parse_canonical(state))
             if document.path == lot_path(uid, LotId(document.id)):
                 lots[LotId(document.id)] = decode_lot(fields)
-            else:
+            elif document.path == hold_path(uid, HoldId(document.id)):
                 holds[HoldId(document.id)] = decode_hold(fields)
+            elif "hold" in fields:
+                hold = decode_hold(fields["hold"])
+                holds[hold.id] = hold
         return Archive(lots=lots, holds=holds)
 
 
-def entry_path(uid: Uid, seq: int) -> str:
-    """Return `accounts/{uid}/entries/{seq}`, zero-padded, so that no fork can be created and ids sort as numbers."""
-    return f"{account_path(uid)}/entries/{_entry_id(seq)}"
+def is_recorded(command: Command) -> bool:
+    """Return True if the operation of the command leaves a record."""
+    return bool(command.operation) and command.record != "none"
 
 
-def operation_path(uid: Uid, operation: OperationId) -> str:
-    """Return `accounts/{uid}/operations/{id}`, the path of a remembered operation."""
-    return f"{account_path(uid)}/operations/{operation}"
+def _lifetime(command: Command, now: Millis) -> Data:
+    """Return the field by which the database deletes the record of a passing operation; no field for other records."""
+    return {"expires_at": to_datetime(now + PASSING_FOR)} if command.record == "passing" else {}
 
 
-def lot_path(uid: Uid, lot: LotId) -> str:
-    """Return `accounts/{uid}/lots/{id}`, the path of an archived lot."""
-    return f"{account_path(uid)}/lots/{lot}"
+def _charged_hold(command: Command, decision: Decision[Receipt]) -> Hold | None:
+    """Return the hold that the command charged and ended, if the command is the hold's own capture; else None."""
+    if not isinstance(command, Capture) or not is_recorded(command):
+        return None
+    is_own = command.operation == capture_operation(command.hold)
+    return decision.archive.holds.get(command.hold) if is_own else None
 
 
-def hold_path(uid: Uid, hold: HoldId) -> str:
-    """Return `accounts/{uid}/holds/{id}`, the path of an archived hold."""
-    return f"{account_path(uid)}/holds/{hold}"
-
-
-def _entry_id(seq: int) -> str:
-    return f"{seq:0{SEQ_DIGITS}d}"
-
-
-def _archived_paths(uid: Uid, command: Command) -> Iterable[str]:
-    if isinstance(command, Reverse | Restore | Grant):
-        yield lot_path(uid, command.lot)
-        if isinstance(command, Grant) and command.suspension is not None:
-            yield hold_path(uid, command.suspension)
-    elif isinstance(command, PlaceHold | ExtendHold | Accrue | Capture | Release | Suspend | Reinstate):
-        yield hold_path(uid, command.hold)
+def _there(documents: Iterable[Document | None]) -> list[Document]:
+    return [document for document in documents if document is not None]
 
 
 def _stored_entry(document: Document) -> StoredEntry:

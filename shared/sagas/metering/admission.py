@@ -82,6 +82,7 @@ class Admission:
             budgets=request.budgets,
             tags=(("model", plan.model.id), *names),
             about=about,
+            record="kept" if request.has_key else "none",
         )
 
     def _is_billed_to_its_end(self, plan: MeteredPlan) -> bool:

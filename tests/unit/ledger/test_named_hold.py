@@ -35,9 +35,10 @@ def place(named: NamedHold, amount: int = 40) -> None:
 
 def test_names_of_a_hold_follow_from_the_operation_that_placed_the_hold():
     assert hold_id(WORK) == hold_id("work")
-    assert [name(WORK) for name in (capture_operation, release_operation, bound_operation)] == [
-        operation_id(WORK, end) for end in ("capture", "release", "bound")
+    assert [name(WORK) for name in (release_operation, bound_operation)] == [
+        operation_id(WORK, end) for end in ("release", "bound")
     ]
+    assert capture_operation(hold_id(WORK)) == operation_id(hold_id(WORK), "capture")
 
 
 def test_a_hold_is_placed_once_however_many_workers_place_it(ledger):
@@ -82,7 +83,7 @@ def test_a_hold_under_an_id_of_its_own_is_ended_by_name(ledger):
     charge = NamedHold(ledger, UID, WORK, HoldId("h")).capture(Micro(5))
 
     assert (charge.amount, charge.available) == (5, 95)
-    assert ledger.is_done(UID, capture_operation(WORK))
+    assert ledger.is_done(UID, capture_operation(HoldId("h")))
 
 
 def test_a_hold_that_nobody_placed_is_not_found(ledger):
