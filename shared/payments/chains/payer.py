@@ -64,7 +64,7 @@ def payer_view(payment: Payment, network: Network | None, now: Millis) -> Mappin
         "credits": payment.terms.credits,
         "bonus": payment.terms.bonus,
         "now": rfc3339(now),
-        "expires_at": rfc3339(payment.expires_at),
+        "expires_at": rfc3339((payment.chain and payment.chain.expires_at) or payment.expires_at),
         "lock_seconds": (quote.locked_until - quote.quoted_at) // SECOND,
         "is_payable": network is not None and is_payable(phase, crypto),
         "is_changeable": is_changeable(phase, crypto),

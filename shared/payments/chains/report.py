@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.kernel.clock import Millis
 from shared.payments.chains.ports import AssetName, NetworkName
 from shared.payments.chains.quote import LevelClaim
 from shared.payments.fiat import Fiat
@@ -63,6 +64,10 @@ class ChainReport:
     """True if finality has passed without coins that were credited."""
     is_unavailable: bool = False
     """True while the network cannot be asked."""
+    locked_until: Millis | None = None
+    """End of the lock if outages of the network have moved the end, in whole minutes; None for the quoted end."""
+    expires_at: Millis | None = None
+    """End of grace, in the same way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

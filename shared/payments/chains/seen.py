@@ -1,9 +1,9 @@
 """Answer of a look at an address, and the truth of each payment at that address. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from shared.kernel.clock import Millis
+from shared.kernel.clock import MINUTE, Millis
 from shared.payments.chains.addresses import AddressRecord, Key
 from shared.payments.chains.authorizations import AuthorizedOrder
 from shared.payments.chains.authorized_claims import ORDER_REF
@@ -28,7 +28,10 @@ GONE, LOST = "gone", "lost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressView:
-    """Address after a look. `heads` and `depths` are of the networks that answered; `unavailable` names the others."""
+    """Address after a look. `heads` and `depths` are of the networks that answered; `unavailable` names the others.
+
+    `moved` is the order with lock and grace as outages of the network have moved their ends, None without an order.
+    """
 
     record: AddressRecord
     networks: Mapping[NetworkName, Network]
@@ -36,6 +39,15 @@ class AddressView:
     heads: Mapping[NetworkName, Block] = field(default_factory=dict)
     depths: Mapping[NetworkName, int | str] = field(default_factory=dict)
     unavailable: Collection[NetworkName] = frozenset()
+    moved: CoinOrder | None = None
+
+    @property
+    def order(self) -> CoinOrder | None:
+        """Return the present order, with the moved ends if they are of the same quote."""
+        known, moved = self.record.order, self.moved
+        if known is None or moved is None or moved.quoted_at != known.quoted_at:
+            return known
+        return replace(known, locked_until=moved.locked_until, expires_at=moved.expires_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +74,7 @@ def truth_in(seen: AddressView, refs: Refs, disputes: Collection[str]) -> Truth:
     Raises UnknownAtProvider if no part of the level begins there.
     """
     record = seen.record
-    subject = _subject(record, refs)
+    subject = _subject(replace(record, order=seen.order), refs)
     key, claim, state = subject.key, subject.claim, subject.state
     network = seen.networks.get(key[0])
     told = {"address": record.address, "index": str(record.index), "network": key[0], "asset": key[1]}
@@ -239,7 +251,26 @@ def _report(subject: _Subject, seen: AddressView) -> ChainReport:
         others=tuple(_others(seen)) if order is not None else (),
         is_final_loss=subject.state is not None and subject.state.lost > 0 and not subject.state.open,
         is_unavailable=name in seen.unavailable,
+        **_moved_ends(order, seen.record.order),
     )
+
+
+def _moved_ends(moved: CoinOrder | None, quoted: CoinOrder | None) -> Mapping[str, Millis | None]:
+    """Return the ends of lock and grace that outages have moved by a minute or more, None for others.
+
+    Whole minutes: an end moves on while an outage lasts, and a payment's view is not written at each look.
+    """
+    if moved is None or quoted is None:
+        return {}
+    return {
+        "locked_until": _moved(moved.locked_until, quoted.locked_until),
+        "expires_at": _moved(moved.expires_at, quoted.expires_at),
+    }
+
+
+def _moved(end: Millis, quoted: Millis) -> Millis | None:
+    minutes = (end - quoted) // MINUTE
+    return quoted + minutes * MINUTE if minutes > 0 else None
 
 
 def _transactions(subject: _Subject, seen: AddressView) -> Iterator[SeenTransfer]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from shared.kernel.clock import from_datetime, to_datetime
+from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Value
 from shared.payments.chains.quote import LevelClaim, Quote
 from shared.payments.chains.report import ChainReport, Line, SeenTransfer
@@ -53,6 +53,7 @@ def report_data(report: ChainReport | None) -> dict[str, Value] | None:
         "transactions": [asdict(each) for each in report.transactions],
         "lines": [_line_data(each) for each in report.lines],
         "others": list(report.others),
+        **{name: None if at is None else to_datetime(at) for name, at in _ends(report).items()},
     }
 
 
@@ -60,9 +61,11 @@ def report_of(stored: Mapping[str, Any] | None) -> ChainReport | None:
     """Return the report that a stored field describes."""
     if stored is None:
         return None
+    ends = {name: stored.get(name) for name in _ENDS}
     return ChainReport(
         **{
             **stored,
+            **{name: None if at is None else from_datetime(at) for name, at in ends.items()},
             "received": int(stored["received"]),
             "missing": int(stored["missing"]),
             "transactions": tuple(SeenTransfer(**each) for each in stored["transactions"]),
@@ -70,6 +73,13 @@ def report_of(stored: Mapping[str, Any] | None) -> ChainReport | None:
             "others": tuple(stored["others"]),
         }
     )
+
+
+_ENDS = ("locked_until", "expires_at")
+
+
+def _ends(report: ChainReport) -> Mapping[str, Millis | None]:
+    return {name: getattr(report, name) for name in _ENDS}
 
 
 def _line_data(line: Line) -> dict[str, Value]:

@@ -52,7 +52,7 @@ def crypto_view(payment: "Payment") -> dict[str, Value] | None:
         "amount_atomic": str(quote.due),
         "decimals": quote.decimals,
         "rate": quote.rate,
-        "locked_until": rfc3339(quote.locked_until),
+        "locked_until": rfc3339(report.locked_until or quote.locked_until),
         "received": decimal_text(report.received, quote.decimals),
         "received_atomic": str(report.received),
         "missing": decimal_text(missing, quote.decimals),

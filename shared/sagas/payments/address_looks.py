@@ -139,6 +139,7 @@ class AddressLooks:
                 log("address_not_read", "WARNING", network=name, address=record.address, code=error.code)
                 unavailable.add(name)
                 exposed = record.unfinal_cents
+        moved = record.order
         record = replace(record, order=before.order, unfinal_cents=max(exposed, self._cents(record)))
         kept = {key: with_folded(level, record.unsettled) for key, level in record.levels.items()}
         record = without_forgettable(self._due(replace(record, levels=kept), before), self._clock.now())
@@ -150,6 +151,7 @@ class AddressLooks:
             depths={name: tier.depth for name, tier in tiers.items()},
             unavailable=frozenset(unavailable),
             at=self._clock.now(),
+            moved=moved,
         )
 
     def _standing_still(self, record: AddressRecord) -> AddressRecord:

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from shared.kernel.clock import HOUR, MINUTE, SECOND
+from shared.kernel.clock import HOUR, MINUTE, SECOND, parse_rfc3339
 from shared.kernel.documents import Put
 from shared.kernel.ids import OperationId
 from shared.ledger.commands import Close
@@ -386,6 +386,22 @@ def test_locks_stand_still_while_the_network_is_out(shop):
 
     assert shop.view(payment)["status"] == "settled"
     assert shop.money() == (ALL, 0, 0)
+
+
+def test_payer_is_told_the_lock_as_an_outage_has_moved_its_end(shop):
+    payment = shop.order("base", "ETH")
+    out, back = shop.clock.now() + MINUTE, shop.clock.now() + 31 * MINUTE + 20 * SECOND
+    data = look_data(replace(look_in(None), outages=(Outage(begin=out, end=back),)))
+    shop.services().ports.documents().commit([Put(look_path("base"), data)])
+    before = shop.view(payment)["crypto"]["locked_until"]
+    shop.clock.advance(LOCK + GRACE + MINUTE)
+    shop.chains["base"].mine()
+
+    shop.deep(payment)
+
+    shown = shop.view(payment)["crypto"]
+    assert parse_rfc3339(shown["locked_until"]) - parse_rfc3339(before) == 30 * MINUTE
+    assert shown["state"] == "waiting"
 
 
 @pytest.mark.parametrize(("seconds", "is_whole"), [(0, True), (1, False)])
