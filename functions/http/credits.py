@@ -59,6 +59,13 @@ class LotOut(Answer):
     expires_at = Time(required=True, allow_none=True)
 
 
+class OtherLotsOut(Answer):
+    """Credits that are spent after all listed lots."""
+
+    count = fields.Integer(required=True)
+    available = Credits(required=True)
+
+
 class BalanceOut(Answer):
     """Balance of a user."""
 
@@ -67,6 +74,7 @@ class BalanceOut(Answer):
     total = Credits(required=True)
     debt = Credits(required=True)
     lots = fields.List(fields.Nested(LotOut), required=True)
+    other_lots = fields.Nested(OtherLotsOut, required=True)
     status = Choice("open", "frozen", "closed", required=True)
     seq = fields.Integer(required=True)
     updated_at = Time(required=True, allow_none=True)

@@ -143,6 +143,7 @@ BY_NAME: Mapping[str, str] = {
     "counts_at": "When the address begins to count.",
     "image_credits": "Credits per picture.",
     "input_credits_per_mtok": "Credits per million input tokens.",
+    "other_lots": "Credits that are spent after those in `lots`: the number of lots, and their sum.",
     "output_credits_per_mtok": "Credits per million output tokens.",
     "cached_input_credits_per_mtok": "Credits per million input tokens that are read from the provider's cache.",
     "cache_write_credits_per_mtok": "Credits per million input tokens that are written to the provider's cache.",

@@ -35,7 +35,7 @@ def told_lines(story: AccountStory) -> Iterator[str]:
     yield f"{format_credits(balance.held)} more are set aside, and {format_credits(balance.debt)} are owed."
     yield STATUSES[balance.status]
     yield f"The chain of {balance.seq} entries is intact, and its sum is this balance."
-    yield from _part("Where they stand", [_lot(each) for each in balance.lots])
+    yield from _part("Where they stand", [*(_lot(each) for each in balance.lots), *_other_lots(balance)])
     yield from _part("Set aside now", [_hold(each) for each in story.holds])
     title = "All entries that moved credits" if story.is_whole else f"The last {len(story.entries)} entries"
     yield from _part(f"{title}, newest first", [_entry(each) for each in story.entries])
@@ -52,6 +52,12 @@ def _part(title: str, lines: list[str] | tuple[str, ...]) -> Iterator[str]:
     yield ""
     yield f"{title}:"
     yield from (f"  {line}" for line in lines or ["none"])
+
+
+def _other_lots(balance: Balance) -> Iterator[str]:
+    other = balance.other_lots
+    if other.count:
+        yield f"{format_credits(other.available)} in {other.count} more lots, which are spent after these"
 
 
 def _lot(lot: LotView) -> str:

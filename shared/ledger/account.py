@@ -9,6 +9,12 @@ from shared.kernel.ids import HoldId, LotId, Uid
 
 T = TypeVar("T")
 
+PRIORITY_PROMOTIONAL = 10
+PRIORITY_PAID = 20
+"""Priority of bought lots. Lots with a smaller priority are spent first: promotional credits before bought credits."""
+NO_LIFETIME_END: Millis = 2**53
+"""Time after all ends, for the order of lots that never expire."""
+
 Status = Literal["open", "frozen", "closed"]
 HoldStatus = Literal["active", "captured", "released", "expired"]
 
@@ -17,7 +23,6 @@ SUSPENSIONS_MAX = 64
 """Largest number of open suspensions. Disputes may set credits aside even if the user has `HOLDS_MAX` holds."""
 SUSPENSION = "dispute"
 """Purpose of a hold without a principal. Nobody can capture, release or see such a hold as a reservation."""
-LOTS_MAX = 1_000
 BUDGETS_MAX = 256
 """Number of budgets beyond which unused budgets are forgotten. A new budget of the same name would be equal."""
 BUDGETS_KEPT_MAX = 2_048
@@ -61,6 +66,23 @@ class Lot:
     def is_empty(self) -> bool:
         """True if the lot has no available and no held credits."""
         return self.held == 0 and self.available == 0
+
+    @property
+    def order(self) -> tuple[int, Millis, int]:
+        """Place in the order of consumption: by priority, then soonest expiry, then age."""
+        expires_at = NO_LIFETIME_END if self.expires_at is None else self.expires_at
+        return self.priority, expires_at, self.granted_seq
+
+    @property
+    def may_rest(self) -> bool:
+        """True if the lot may leave the state with credits in it.
+
+        Lots that expire, if in the rest, must come first there. So they have the smallest priority in the rest.
+        """
+        is_ordered = self.priority == PRIORITY_PROMOTIONAL or (
+            self.expires_at is None and self.priority > PRIORITY_PROMOTIONAL
+        )
+        return is_ordered and self.held == 0 and self.available > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,11 +200,17 @@ class Account:
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     absorbed: Mapping[str, AbsorbedAmounts] = field(default_factory=dict, metadata=LEFT_OUT)
     """Absorbed sums by principal. The sum under the user's id covers all calls of the account."""
+    rest_count: int = field(default=0, metadata=LEFT_OUT)
+    """Number of lots with credits that stand outside the state, since other lots are spent before them."""
+    rest_available: int = field(default=0, metadata=LEFT_OUT)
+    """Credits (µcr) of the rest's lots together."""
+    rest_due_at: Millis = field(default=0, metadata=LEFT_OUT)
+    """Time (ms) at which the first lot of the rest expires; 0 if none of these lots expires."""
 
     @property
     def available(self) -> int:
         """Credits (µcr) that can be spent or set aside after the last entry."""
-        return sum(lot.available for lot in self.lots.values())
+        return sum(lot.available for lot in self.lots.values()) + self.rest_available
 
     @property
     def held(self) -> int:
@@ -194,7 +222,8 @@ class Account:
         """Time (ms) at which the next lot or hold ends; None if no lot or hold ends by time."""
         holds = [hold.expires_at for hold in self.holds.values()]
         lots = [lot.expires_at for lot in self.lots.values() if lot.expires_at is not None and lot.available > 0]
-        return min(holds + lots, default=None)
+        rest = [self.rest_due_at] if self.rest_due_at else []
+        return min(holds + lots + rest, default=None)
 
 
 STATED_FIELDS = tuple(each.name for each in fields(Account) if "is_stated" in each.metadata)
@@ -203,10 +232,16 @@ LEFT_OUT_FIELDS = tuple(each.name for each in fields(Account) if "is_left_out" i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """Lots that are empty and holds that are resolved. Both have left the state; some commands read them again."""
+    """Lots and holds that have left the state; some commands read them again.
+
+    The holds are resolved. The lots are empty, or stand in the rest. `rest` names the first lots of the rest in the
+    order of consumption, as far as they were read; None if they were not read. `is_whole`: the rest has no others.
+    """
 
     lots: Mapping[LotId, Lot] = field(default_factory=dict)
     holds: Mapping[HoldId, Hold] = field(default_factory=dict)
+    rest: tuple[LotId, ...] | None = None
+    is_whole: bool = False
 
 
 NOTHING = Archive()
@@ -240,6 +275,9 @@ def check(account: Account) -> None:
         _check_lot(lot)
         assert lot.held == held_by_lot.pop(lot.id, 0), "a lot knows what the holds took"
     assert not held_by_lot, "a hold takes from lots that exist"
+    assert 0 <= account.rest_count <= account.rest_available, "each lot of the rest has credits"
+    assert bool(account.rest_count) == bool(account.rest_available), "credits of the rest stand in lots"
+    assert account.rest_count or not account.rest_due_at, "an empty rest is never due"
     for budget in account.budgets.values():
         assert budget.used >= 0, "a budget is used, not filled"
         assert budget.held >= 0, "a budget holds what its holds hold"

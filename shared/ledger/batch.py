@@ -10,13 +10,17 @@ from shared.kernel.ids import OperationId
 from shared.ledger.account import Account, Archive
 from shared.ledger.books import merged
 from shared.ledger.decide import Decision, decide
+from shared.ledger.errors import IntegrityFailed
 from shared.ledger.lanes import CommandAnswer, Job
 from shared.ledger.operation_records import OperationRecord, facts_of
 from shared.ledger.receipts import Receipt
+from shared.ledger.rest import RestNotRead
 from shared.ledger.store import Head, Snapshot
 
 BATCH_WRITES_MAX = 400
 BATCH_BYTES_MAX = 4_000_000
+REST_LOTS = 32
+"""Number of lots of the rest that are read at first for a command that needs some."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -84,6 +88,8 @@ class Batch:
         try:
             decision = decide(self.account, job.command, self.now, kid=self.kid, archive=self.archive)
             extra = job.extra_writes(decision.receipt) if job.extra_writes else ()
+        except RestNotRead:
+            self._keep_for_the_rest(job)
         except DomainError as error:
             self._reject(job, error)
         except Exception as error:  # noqa: BLE001  a law is broken by this one command: it must not poison the others
@@ -127,6 +133,16 @@ class Batch:
             job.tell(CommandAnswer(receipt=decision.receipt, is_replay=False))
         else:
             self._keep_for_a_read(job)
+
+    def _keep_for_the_rest(self, job: Job) -> None:
+        """Keep the job for a read with more lots of the rest. If all were read, the store lacks some of the lots."""
+        if self.is_truth and self.archive.is_whole:
+            job.tell(IntegrityFailed(uid=self.account.uid, seq=self.account.seq, rule="rest"))
+            return
+        if self.is_truth:
+            job.rest_lots *= 4
+        job.rest_lots = max(job.rest_lots, REST_LOTS)
+        self._keep_for_a_read(job)
 
     def _keep_for_a_read(self, job: Job) -> None:
         job.needs_read = True

@@ -1,7 +1,7 @@
 """Books of one account while a command is decided: postings change the account, and lots pay in their order."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from shared.kernel.canonical import Json
@@ -12,8 +12,7 @@ from shared.ledger.entries import Draft, Entry, Kind, Posting
 from shared.ledger.errors import InsufficientCredits
 from shared.ledger.fold import apply, seal_entry
 from shared.ledger.receipts import AccountTotals, totals_of
-
-NO_LIFETIME_END: Millis = 2**53
+from shared.ledger.rest import RestNotRead, read_on, rest_fact, rest_lots, unread
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -50,40 +49,54 @@ class Books:
         if told := dict(self.about if about is None else about):
             facts["about"] = cast("Json", told)
         draft = Draft(kind=kind, operation=operation, at=self.now, postings=tuple(postings), facts=facts)
-        after, left = apply(self.account, draft, self.archive)
-        self.account, entry = seal_entry(self.account, after, draft, self.kid)
+        before = self.account
+        after, left = apply(before, draft, self.archive)
+        if rest := rest_fact(before, after, draft, self.archive):
+            draft = replace(draft, facts={**facts, "rest": rest})
+            after, left = apply(before, draft, self.archive)
+        self.account, entry = seal_entry(before, after, draft, self.kid)
         self.entries.append(entry)
         self.left = merged(self.left, left)
-        self.archive = merged(self.archive, left)
+        self.archive = read_on(before, self.account, self.archive, left)
+
+    def lot(self, name: LotId) -> Lot | None:
+        """Return a lot of the state, of the rest or of the archive; None if there is no such lot among those read."""
+        return self.account.lots.get(name) or self.archive.lots.get(name)
 
 
 def merged(first: Archive, second: Archive) -> Archive:
-    """Return both archives as one. Where both have a name, the second archive wins, as the newer."""
+    """Return both archives as one. Where both have a name, the second archive wins, as the newer.
+
+    Where the second has anything, the first lots of the rest are no longer known.
+    """
     if not (second.lots or second.holds):
         return first
     return Archive(lots={**first.lots, **second.lots}, holds={**first.holds, **second.holds})
 
 
-def consumed(account: Account, amount: int) -> list[tuple[LotId, int]]:
+def consumed(books: Books, amount: int) -> list[tuple[LotId, int]]:
     """Return the parts of lots that pay `amount`: by priority, then soonest expiry, then age.
 
-    Raises InsufficientCredits if the lots do not cover the amount.
+    Raises InsufficientCredits if the lots do not cover the amount, and RestNotRead like `drawn`.
     """
-    taken = list(drawn(account, amount))
+    taken = list(drawn(books, amount))
     if sum(part for _, part in taken) < amount:
+        account = books.account
         raise InsufficientCredits(available=account.available, held=account.held, required=amount)
     return taken
 
 
-def drawn(account: Account, amount: int) -> Iterator[tuple[LotId, int]]:
-    """Yield the parts of lots that pay up to `amount`, in the order of consumption."""
-    for lot in sorted(account.lots.values(), key=_consumption_order):
+def drawn(books: Books, amount: int) -> Iterator[tuple[LotId, int]]:
+    """Yield the parts of lots that pay up to `amount`, in the order of consumption.
+
+    Raises RestNotRead if the amount takes lots of the rest that were not read.
+    """
+    account = books.account
+    lots = [*account.lots.values(), *rest_lots(account, books.archive)]
+    for lot in sorted(lots, key=lambda lot: lot.order):
         part = min(lot.available, amount)
         amount -= part
         if part > 0:
             yield lot.id, part
-
-
-def _consumption_order(lot: Lot) -> tuple[int, Millis, int]:
-    expires_at = NO_LIFETIME_END if lot.expires_at is None else lot.expires_at
-    return lot.priority, expires_at, lot.granted_seq
+    if amount > 0 and unread(account, books.archive):
+        raise RestNotRead

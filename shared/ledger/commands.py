@@ -5,6 +5,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, LotId, OperationId
 from shared.kernel.money import Micro
+from shared.ledger.account import PRIORITY_PROMOTIONAL
 from shared.ledger.receipts import (
     AccrualReceipt,
     AmountReceipt,
@@ -21,10 +22,6 @@ from shared.ledger.receipts import (
     SuspensionReceipt,
     lean_dataclass,
 )
-
-PRIORITY_PROMOTIONAL = 10
-PRIORITY_PAID = 20
-"""Priority of bought lots. Lots with a smaller priority are spent first: promotional credits before bought credits."""
 
 R_co = TypeVar("R_co", bound=Receipt, covariant=True)
 

@@ -120,7 +120,8 @@ class Committer:
         if lane.warm is not None and is_warm and lane.unsettled is None and not any(job.needs_read for job in jobs):
             return Snapshot(head=lane.warm, is_fresh=False)
         lane.warm = None
-        snapshot = self._store.read(lane.uid, [job.command for job in jobs])
+        rest_lots = max(job.rest_lots for job in jobs)
+        snapshot = self._store.read(lane.uid, [job.command for job in jobs], rest_lots)
         self._recognise(snapshot, jobs)
         if lane.unsettled is not None and lane.unsettled != (snapshot.head.version,):
             lane.unsettled = None

@@ -4,7 +4,7 @@ from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId
 from shared.kernel.money import AMOUNT_MAX, Micro
-from shared.ledger.account import LOTS_MAX
+from shared.ledger.account import PRIORITY_PROMOTIONAL
 from shared.ledger.books import Books, consumed
 from shared.ledger.commands import Adjust, Charge, Grant, Recover
 from shared.ledger.entries import ADJUSTMENT, AVAILABLE, DEBT, RECOVERED, Kind, Posting
@@ -37,33 +37,52 @@ def _lot_fact(command: Grant) -> dict[str, Json]:
 def _add_lot(
     books: Books, command: Grant | Adjust, kind: Kind, *, expires_at: Millis | None, lot_fact: dict[str, Json]
 ) -> None:
-    """Add a new lot. The granted credits pay debt first, so that no debt outlives the next purchase.
-
-    Raises LotExists, or LimitReached if the account has too many lots or credits.
-    """
+    """Add a new lot. Raises LotExists, or LimitReached if the account has too many credits."""
     lot = LotId(str(lot_fact["id"]))
-    if lot in books.account.lots or lot in books.archive.lots:
+    if books.lot(lot) is not None:
         raise LotExists
-    if len(books.account.lots) >= LOTS_MAX:
-        raise LimitReached("lots", LOTS_MAX)
-    if books.account.available + books.account.held + command.amount > AMOUNT_MAX:
-        raise LimitReached("credits", AMOUNT_MAX)
-    postings = [Posting(str(lot_fact["source"]), AVAILABLE, command.amount, lot)]
-    if owed := min(books.account.debt, command.amount):
-        postings.append(Posting(AVAILABLE, DEBT, owed, lot))
+    postings = _granted(books, str(lot_fact["source"]), command.amount, lot)
     books.post(kind, command.operation, postings, lot=lot_fact)
     if expires_at is not None and expires_at <= books.now:
         settle_due(books)
 
 
+def _granted(books: Books, source: str, amount: int, lot: LotId) -> list[Posting]:
+    """Return postings that grant `amount` (µcr) to a lot. The credits pay debt first, so that no debt outlives them.
+
+    Raises LimitReached if the account would have too many credits.
+    """
+    if books.account.available + books.account.held + amount > AMOUNT_MAX:
+        raise LimitReached("credits", AMOUNT_MAX)
+    postings = [Posting(source, AVAILABLE, amount, lot)]
+    if owed := min(books.account.debt, amount):
+        postings.append(Posting(AVAILABLE, DEBT, owed, lot))
+    return postings
+
+
 def adjust(books: Books, command: Adjust) -> AmountReceipt:
     if command.amount > 0:
-        fact: dict[str, Json] = {"id": f"lot_{command.operation}", "source": ADJUSTMENT, "priority": 10, "paid": False}
-        _add_lot(books, command, "adjustment", expires_at=None, lot_fact=fact)
+        _give(books, command)
     else:
-        taken = consumed(books.account, -command.amount)
+        taken = consumed(books, -command.amount)
         books.post("adjustment", command.operation, [Posting(AVAILABLE, ADJUSTMENT, n, lot) for lot, n in taken])
     return AmountReceipt(after=books.totals, amount=command.amount)
+
+
+def _give(books: Books, command: Adjust) -> None:
+    """Add to the lot of an earlier adjustment, or to a new lot if there is none. All adjustments have equal terms."""
+    known = next((lot for lot in books.account.lots.values() if lot.source == ADJUSTMENT), None)
+    if known is not None:
+        books.post("adjustment", command.operation, _granted(books, ADJUSTMENT, command.amount, known.id))
+        return
+    priority = PRIORITY_PROMOTIONAL
+    fact: dict[str, Json] = {
+        "id": f"lot_{command.operation}",
+        "source": ADJUSTMENT,
+        "priority": priority,
+        "paid": False,
+    }
+    _add_lot(books, command, "adjustment", expires_at=None, lot_fact=fact)
 
 
 def recover(books: Books, command: Recover) -> RecoveryReceipt:
@@ -73,7 +92,7 @@ def recover(books: Books, command: Recover) -> RecoveryReceipt:
     """
     left, postings = command.amount, []
     for name in dict.fromkeys(command.lots):
-        lot = books.account.lots.get(name)
+        lot = books.lot(name)
         part = 0 if lot is None else min(lot.available, left)
         if part:
             postings.append(Posting(AVAILABLE, RECOVERED, part, name))
@@ -89,7 +108,7 @@ def charge(books: Books, command: Charge) -> AmountReceipt:
     within_budgets(books.account, command.budgets, command.amount, books.now)
     if command.amount > spendable(books.account):
         raise refusal(books.account, required=command.amount)
-    taken = consumed(books.account, command.amount)
+    taken = consumed(books, command.amount)
     postings = [Posting(AVAILABLE, f"revenue:{command.purpose}", amount, lot) for lot, amount in taken]
     told = told_facts(tags=command.tags, usage=command.usage)
     books.post(

@@ -97,6 +97,8 @@ def _close(books: Books, command: Close) -> ClosingReceipt:
         end_hold(books, hold, hold.accrued, operation=f"{command.operation}:{hold.id}", end="expired")
     account = books.account
     postings = [Posting(AVAILABLE, BREAKAGE, lot.available, lot.id) for lot in account.lots.values() if lot.available]
+    if account.rest_available:
+        postings.append(Posting(AVAILABLE, BREAKAGE, account.rest_available))
     if account.debt:
         postings.append(Posting(ABSORBED, DEBT, account.debt))
     books.post("status", command.operation, postings, status="closed")

@@ -12,6 +12,7 @@ from shared.ledger.commands import (
     ExtendHold,
     Grant,
     PlaceHold,
+    Recover,
     Reinstate,
     Release,
     Restore,
@@ -54,6 +55,8 @@ def archived_paths(uid: Uid, command: Command) -> Iterable[str]:
 
     A hold that is named after its operation is as new as the operation, so that no archived hold can have its name.
     """
+    if isinstance(command, Suspend | Recover):
+        yield from (lot_path(uid, lot) for lot in command.lots)
     if isinstance(command, Reverse | Restore | Grant):
         yield lot_path(uid, command.lot)
         if isinstance(command, Grant) and command.suspension is not None:

@@ -2,15 +2,19 @@
 
 from shared.kernel.clock import Millis
 from shared.ledger.about import EXPIRY
-from shared.ledger.account import Account, Hold, Lot
+from shared.ledger.account import Hold, Lot
 from shared.ledger.books import Books
 from shared.ledger.entries import AVAILABLE, BREAKAGE, Posting
 from shared.ledger.holds import end_hold
+from shared.ledger.rest import first_due
 
 
 def settle_due(books: Books) -> None:
-    """Expire due lots and holds in the order of their times, so that a late reader sees the same as a prompt reader."""
-    while (due := _next_due(books.account, books.now)) is not None:
+    """Expire due lots and holds in the order of their times, so that a late reader sees the same as a prompt reader.
+
+    Raises RestNotRead if a lot of the rest is due and was not read.
+    """
+    while (due := _next_due(books)) is not None:
         if isinstance(due, Hold):
             end_hold(books, due, due.accrued, operation=f"expire:{due.id}", end="expired")
         else:
@@ -18,10 +22,13 @@ def settle_due(books: Books) -> None:
             books.post("expiry", f"expire:{due.id}", postings, EXPIRY)
 
 
-def _next_due(account: Account, now: Millis) -> Lot | Hold | None:
+def _next_due(books: Books) -> Lot | Hold | None:
+    account, now = books.account, books.now
     lots = [(lot.expires_at or 0, lot.id, lot) for lot in account.lots.values() if _is_due(lot, now)]
     holds = [(hold.expires_at, hold.id, hold) for hold in account.holds.values() if hold.expires_at <= now]
     due: list[tuple[Millis, str, Lot | Hold]] = [*lots, *holds]
+    if (lot := first_due(account, books.archive, now)) is not None:
+        due.append((lot.expires_at or 0, lot.id, lot))
     return min(due, key=lambda item: item[:2])[2] if due else None
 
 

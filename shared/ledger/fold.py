@@ -33,6 +33,7 @@ from shared.ledger.entries import (
     Posting,
     body_hash,
 )
+from shared.ledger.rest import rest_change
 
 
 class NotApplicable(ValueError):
@@ -51,10 +52,13 @@ class _Fold:
     archive: Archive
     absorbed: Mapping[str, AbsorbedAmounts]
     uid: str
+    rest_count: int
+    rest_available: int
+    rest_due_at: Millis
     hold_id: HoldId | None = None
 
 
-_MOVED = ("debt", "lots", "holds", "budgets", "absorbed")
+_MOVED = ("debt", "lots", "holds", "budgets", "absorbed", "rest_count", "rest_available", "rest_due_at")
 """Fields of `Account` that an entry's postings move, each the field of `_Fold` with the same name."""
 
 
@@ -73,11 +77,15 @@ def apply(account: Account, draft: Draft, archive: Archive) -> tuple[Account, Ar
         archive=archive,
         absorbed=account.absorbed,
         uid=account.uid,
+        rest_count=account.rest_count,
+        rest_available=account.rest_available,
+        rest_due_at=account.rest_due_at,
     )
     _take_facts(fold, account.seq + 1)
     for posting in draft.postings:
         _post(fold, posting)
-    left = _archived(fold)
+    rested = _rested(fold, account)
+    left = _archived(fold, rested)
     moved = {name: getattr(fold, name) for name in _MOVED}
     facts = {name: draft.facts[name] for name in STATED_FIELDS if name in draft.facts}
     after = changed(account, seq=account.seq + 1, at=draft.at, **moved, **facts)
@@ -269,6 +277,13 @@ def _post_to_available(fold: _Fold, posting: Posting) -> None:
 
 
 def _post_from_available(fold: _Fold, posting: Posting) -> None:
+    """Take an amount out of a lot: into a hold, breakage, against debt, or to a source or revenue.
+
+    Without a lot, the amount is the whole rest, which is forfeited.
+    """
+    if posting.lot is None and posting.destination == BREAKAGE:
+        _forfeit_rest(fold, posting.amount)
+        return
     lot, amount = _lot(fold, posting.lot), posting.amount
     if lot.available < amount:
         raise NotApplicable("more than the lot has")
@@ -373,16 +388,43 @@ def _change_budgets(fold: _Fold, names: tuple[str, ...], *, used: int, held: int
         fold.budgets[name] = changed(budget, used=budget.used + used, held=budget.held + held)
 
 
-def _archived(fold: _Fold) -> Archive:
-    """Remove empty lots and the hold that this entry ended from the state, and return them."""
-    empty = {lot.id: lot for lot in fold.lots.values() if lot.is_empty}
-    for lot_id in empty:
+def _forfeit_rest(fold: _Fold, amount: int) -> None:
+    """Forfeit the credits of the whole rest, as one posting of an account that closes."""
+    if amount != fold.rest_available:
+        raise NotApplicable("the rest is forfeited as a whole")
+    fold.rest_count = fold.rest_available = fold.rest_due_at = 0
+
+
+def _rested(fold: _Fold, account: Account) -> dict[LotId, Lot]:
+    """Count the lots that have returned from the rest, and move the lots that the entry names into the rest.
+
+    Return the moved lots. Raises NotApplicable if such a lot is not there, or has held or no available credits.
+    """
+    count, available = rest_change(account, fold.lots, fold.archive)
+    fact = cast("Mapping[str, Any]", fold.draft.facts.get("rest", {}))
+    moved = {}
+    for name in fact.get("lots", ()):
+        lot = fold.lots.get(name)
+        if lot is None or not lot.may_rest:
+            raise NotApplicable("the lot cannot leave the state")
+        moved[name] = fold.lots.pop(name)
+    fold.rest_count += count + len(moved)
+    fold.rest_available += available + sum(lot.available for lot in moved.values())
+    fold.rest_due_at = fact.get("due_at", fold.rest_due_at) if fold.rest_count else 0
+    return moved
+
+
+def _archived(fold: _Fold, rested: Mapping[LotId, Lot]) -> Archive:
+    """Remove empty lots and the hold that this entry ended from the state, and return them with the `rested` lots."""
+    left = {lot.id: lot for lot in fold.lots.values() if lot.is_empty}
+    for lot_id in left:
         del fold.lots[lot_id]
+    left |= rested
     fact = cast("Mapping[str, str]", fold.draft.facts.get("hold", {}))
     if "end" not in fact:
-        return Archive(lots=empty) if empty else NOTHING
+        return Archive(lots=left) if left else NOTHING
     ended = changed(_hold(fold), status=cast("HoldStatus", fact["end"]), accrued=0)
     if ended.takes:
         raise NotApplicable("an ended hold holds nothing")
     del fold.holds[ended.id]
-    return Archive(lots=empty, holds={ended.id: ended})
+    return Archive(lots=left, holds={ended.id: ended})

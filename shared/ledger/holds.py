@@ -36,7 +36,7 @@ def place_hold(books: Books, command: PlaceHold) -> HoldReceipt:
     tat = rate_limited(books, command.rate)
     within_budgets(books.account, command.budgets, bound_of(books.account, command), books.now)
     amount = admitted(books.account, command, books.now)
-    taken = consumed(books.account, amount)
+    taken = consumed(books, amount)
     within_takes(books.account, len(taken))
     output = output_asked(books.account, command, books.now)
     hold: dict[str, Json] = {
@@ -75,7 +75,7 @@ def extend_hold(books: Books, command: ExtendHold) -> ExtensionReceipt:
     room = room_within(books.account, hold)
     risk = growth_risk(books.account, books.now)
     free = spendable(books.account, risk) + hold.output_exposure
-    taken = list(drawn(books.account, min(command.amount, free, free if room is None else room)))
+    taken = list(drawn(books, min(command.amount, free, free if room is None else room)))
     added = sum(amount for _, amount in taken)
     if added < command.at_least:
         raise refusal(books.account, risk=risk, required=command.at_least, own=hold)
@@ -99,7 +99,7 @@ def accrue(books: Books, command: Accrue) -> AccrualReceipt:
     Credits kept free for the input are set aside for that.
     """
     hold = _open_hold(books, command.hold, None)
-    taken = list(drawn(books.account, min(max(0, command.accrued - hold.amount), hold.input_exposure)))
+    taken = list(drawn(books, min(max(0, command.accrued - hold.amount), hold.input_exposure)))
     within_takes(books.account, len(taken))
     added = sum(amount for _, amount in taken)
     accrued = _accrued(hold, command.accrued, hold.amount + added)
@@ -236,7 +236,7 @@ def _captured(books: Books, hold: Hold, cost: int) -> list[Posting]:
         if part := min(amount, missing):
             postings.append(Posting(HELD, revenue, part, lot))
             missing -= part
-    for lot, part in drawn(books.account, min(missing, _drawable(books, hold))):
+    for lot, part in drawn(books, min(missing, _drawable(books, hold))):
         postings.append(Posting(AVAILABLE, revenue, part, lot))
         missing -= part
     if missing and not hold.is_reservation:

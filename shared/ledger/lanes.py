@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from shared.kernel.documents import OutcomeUnknown, Version, Write
 from shared.kernel.ids import Uid
-from shared.ledger.commands import Command, Grant, PlaceHold, Suspend
+from shared.ledger.commands import Command, Grant, PlaceHold, Recover, Suspend
 from shared.ledger.entries import Entry
 from shared.ledger.hold_names import hold_id
 from shared.ledger.receipts import Receipt
@@ -61,6 +61,7 @@ class Job:
         "must_lead",
         "needs_read",
         "nonces",
+        "rest_lots",
     )
 
     def __init__(self, command: Command, deadline: float, extra_writes: ExtraWrites[Any] | None = None) -> None:
@@ -78,6 +79,8 @@ class Job:
         """True while an unclear commit may have executed the command."""
         self.must_lead = False
         """True if this job's thread must work for the lane."""
+        self.rest_lots = 0
+        """Number of lots of the rest that must be read for the command."""
         self.nonces: set[str] = set()
         """Nonces of the commits that contained the command, to tell an own commit from a replay."""
         self.attempts: list[CommitAttempt] = []
@@ -277,4 +280,4 @@ def _names_something_new(command: Command) -> bool:
     """
     if isinstance(command, PlaceHold):
         return command.hold != hold_id(command.operation)
-    return isinstance(command, Grant | Suspend)
+    return isinstance(command, Grant | Suspend | Recover)

@@ -36,6 +36,7 @@ from shared.ledger.holding import Holding, Outcome
 from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
 from shared.ledger.receipts import AccountTotals, Receipt
+from shared.ledger.rest import RestNotRead
 from shared.ledger.store import AccountStore
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
@@ -110,13 +111,12 @@ class Ledger:
 
     def balance(self, uid: Uid) -> Balance:
         """Return the balance after all due lots and holds have expired. Zero for an account that is not open."""
-        return balance_of(settled(self._account(uid), self._clock.now()))
+        return balance_of(self._settled(uid))
 
     def budgets(self, uid: Uid) -> Mapping[str, Budget]:
         """Return the caps that are in force now, by id; amounts in µcr."""
-        now = self._clock.now()
-        account = settled(self._account(uid), now)
-        return live_budgets(account.budgets, account.holds, now)
+        account = self._settled(uid)
+        return live_budgets(account.budgets, account.holds, self._clock.now())
 
     def holding(  # noqa: PLR0913  # a hold says what it is for
         self,
@@ -254,6 +254,17 @@ class Ledger:
         except IntegrityFailed as failure:
             self._alarm(failure)
             raise
+
+    def _settled(self, uid: Uid) -> Account:
+        """Return the account after all due lots and holds have expired.
+
+        Lots of the rest that are due stand outside the state, so their expiry is committed first.
+        """
+        try:
+            return settled(self._account(uid), self._clock.now())
+        except RestNotRead:
+            self.expire_due(uid)
+        return settled(self._account(uid), self._clock.now())
 
     def _account(self, uid: Uid) -> Account:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from shared.kernel.canonical import Json
 from shared.kernel.ids import LotId
 from shared.kernel.money import AMOUNT_MAX
-from shared.ledger.account import LOTS_MAX, Lot
+from shared.ledger.account import Lot
 from shared.ledger.books import Books, drawn
 from shared.ledger.commands import Annul, Restore, Reverse
 from shared.ledger.entries import AVAILABLE, DEBT, HELD, Posting
@@ -46,7 +46,7 @@ def _paid_from_other_lots(books: Books, lot: Lot, owed: int) -> list[Posting]:
     If credits are owed, the reversed lot has no available credits left.
     """
     clawed = lot.available if owed else 0
-    taken = [(name, amount) for name, amount in drawn(books.account, owed + clawed) if name != lot.id]
+    taken = [(name, amount) for name, amount in drawn(books, owed + clawed) if name != lot.id]
     return [Posting(AVAILABLE, DEBT, amount, name) for name, amount in _first(taken, owed)]
 
 
@@ -61,14 +61,12 @@ def _first(parts: Iterable[tuple[LotId, int]], amount: int) -> Iterator[tuple[Lo
 def restore(books: Books, command: Restore) -> RestorationReceipt:
     """Reduce the part of the lot that is taken back to `target`: forgive the owed part, and return the paid part.
 
-    Raises LotNotFound, or LimitReached if the account would have too many lots or credits.
+    Raises LotNotFound, or LimitReached if the account would have too many credits.
     """
     lot, account = _lot(books, command.lot), books.account
     delta = max(0, lot.reversed + lot.owed - command.target)
     forgiven = min(delta, lot.owed, account.debt)
     back = delta - forgiven
-    if back and lot.id not in account.lots and len(account.lots) >= LOTS_MAX:
-        raise LimitReached("lots", LOTS_MAX)
     if account.available + account.held + back > AMOUNT_MAX:
         raise LimitReached("credits", AMOUNT_MAX)
     if delta:
@@ -90,7 +88,7 @@ def annul(books: Books, command: Annul) -> Receipt:
 
 
 def _lot(books: Books, name: LotId) -> Lot:
-    lot = books.account.lots.get(name) or books.archive.lots.get(name)
+    lot = books.lot(name)
     if lot is None:
         raise LotNotFound
     return lot

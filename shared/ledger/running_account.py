@@ -5,7 +5,7 @@ the parts that the entry touches, and not on the length of the journal. A proper
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 from shared.kernel.ids import HoldId, LotId, Uid
@@ -21,6 +21,7 @@ from shared.ledger.account import (
 from shared.ledger.entries import AVAILABLE, BREAKAGE, DEBT, HELD
 from shared.ledger.fold import NotApplicable
 from shared.ledger.running_parts import (
+    JournalStep,
     PastParts,
     RunningBudget,
     RunningHold,
@@ -35,18 +36,6 @@ from shared.ledger.running_parts import (
 )
 
 NEVER = 2**63
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class _Step:
-    """One entry while the entry changes the account, with the lots and budgets that the entry has changed so far."""
-
-    body: Mapping[str, Any]
-    kind: str
-    claims: tuple[str, ...]
-    hold: RunningHold | None = None
-    lots: dict[LotId, RunningLot] = field(default_factory=dict)
-    budgets: list[RunningBudget] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -68,6 +57,9 @@ class RunningAccount:
     absorbed: dict[str, AbsorbedAmounts]
     available: int
     held: int
+    rest_count: int
+    rest_available: int
+    rest_due_at: int
     next_end: int = 0
     """Time (ms) before which no budget has to be forgotten."""
 
@@ -90,6 +82,9 @@ class RunningAccount:
             absorbed=dict(account.absorbed),
             available=account.available,
             held=account.held,
+            rest_count=account.rest_count,
+            rest_available=account.rest_available,
+            rest_due_at=account.rest_due_at,
         )
 
     def account(self) -> Account:
@@ -107,6 +102,9 @@ class RunningAccount:
             holds={name: hold_value(hold) for name, hold in self.holds.items()},
             budgets={name: budget_value(each) for name, each in self.budgets.items()},
             absorbed=dict(self.absorbed),
+            rest_count=self.rest_count,
+            rest_available=self.rest_available,
+            rest_due_at=self.rest_due_at,
         )
 
     def post(self, body: Mapping[str, Any], head: str) -> None:
@@ -116,11 +114,11 @@ class RunningAccount:
         is of no use afterwards.
         """
         self._forget_ended_budgets(body["at"])
-        step = _Step(body=body, kind=body["kind"], claims=tuple(claim["id"] for claim in body.get("budgets", ())))
+        step = JournalStep(body=body, kind=body["kind"], claims=tuple(claim["id"] for claim in body.get("budgets", ())))
         self._take_facts(step)
         for posting in body["postings"]:
             self._post(step, posting)
-        self._settle_lots(step)
+        self._settle_lots(step, body.get("rest", {}))
         if "end" in body.get("hold", ()):
             self._end_hold(step)
         self.seq, self.at, self.head = self.seq + 1, body["at"], head
@@ -131,7 +129,7 @@ class RunningAccount:
 
     # ── facts ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take_facts(self, step: _Step) -> None:
+    def _take_facts(self, step: JournalStep) -> None:
         body = step.body
         if "lot" in body:
             self._open_lot(step, body["lot"])
@@ -142,7 +140,7 @@ class RunningAccount:
         if "hold" in body:
             self._take_hold_facts(step, body["hold"])
 
-    def _open_lot(self, step: _Step, fact: Mapping[str, Any]) -> None:
+    def _open_lot(self, step: JournalStep, fact: Mapping[str, Any]) -> None:
         name = fact["id"]
         if name in self.lots or self.past.lot(name) is not None:
             raise NotApplicable("the lot exists")
@@ -164,7 +162,7 @@ class RunningAccount:
         if budget.expires_at is not None:
             self.next_end = min(self.next_end, budget.expires_at)
 
-    def _take_hold_facts(self, step: _Step, fact: Mapping[str, Any]) -> None:
+    def _take_hold_facts(self, step: JournalStep, fact: Mapping[str, Any]) -> None:
         """Open the hold that the entry places, or change the hold that the entry names. Raises NotApplicable."""
         name = HoldId(fact["id"])
         if step.kind == "hold":
@@ -181,7 +179,7 @@ class RunningAccount:
 
     # ── postings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _post(self, step: _Step, posting: Mapping[str, Any]) -> None:
+    def _post(self, step: JournalStep, posting: Mapping[str, Any]) -> None:
         """Move one amount between the parts of the account; see `fold.apply`. Raises NotApplicable."""
         source, destination, amount, lot = posting["from"], posting["to"], posting["amount"], posting.get("lot")
         if amount <= 0:
@@ -190,10 +188,12 @@ class RunningAccount:
             self._post_from_debt(self._lot(step, lot), amount)
         elif source == HELD:
             self._post_from_held(step, self._lot(step, lot), destination, amount)
+        elif source == AVAILABLE and destination == BREAKAGE and lot is None:
+            self._forfeit_rest(amount)
         elif source == AVAILABLE:
             self._post_from_available(step, self._lot(step, lot), destination, amount)
         elif destination == AVAILABLE:
-            self._post_to_available(step, self._lot(step, lot), amount)
+            self._lot(step, lot).give(amount, is_restored=step.kind == "reversal")
         elif destination == DEBT:
             self._pay_debt(amount)
             if lot is not None:
@@ -203,11 +203,11 @@ class RunningAccount:
             self._count_absorbed(step, amount)
 
     def _post_from_debt(self, lot: RunningLot, amount: int) -> None:
-        _check_reversible(lot, amount)
+        lot.check_reversible(amount)
         self.debt += amount
         lot.owed += amount
 
-    def _post_from_held(self, step: _Step, lot: RunningLot, destination: str, amount: int) -> None:
+    def _post_from_held(self, step: JournalStep, lot: RunningLot, destination: str, amount: int) -> None:
         """Take an amount out of a hold; see `fold.apply`. Only an amount that leaves the user counts as captured."""
         self._give_back(step, lot.id, amount)
         lot.held -= amount
@@ -220,14 +220,14 @@ class RunningAccount:
             lot.owed -= amount
             self._pay_debt(amount)
         elif step.kind == "reversal":
-            _check_reversible(lot, amount)
+            lot.check_reversible(amount)
             lot.reversed += amount
             self._count_captured(step, amount, paid_by_user=True)
         else:
             lot.spent += amount
             self._count_captured(step, amount, paid_by_user=True)
 
-    def _post_from_available(self, step: _Step, lot: RunningLot, destination: str, amount: int) -> None:
+    def _post_from_available(self, step: JournalStep, lot: RunningLot, destination: str, amount: int) -> None:
         if lot.available < amount:
             raise NotApplicable("more than the lot has")
         if destination == HELD:
@@ -236,24 +236,13 @@ class RunningAccount:
         elif destination == BREAKAGE:
             lot.expired += amount
         elif step.kind == "reversal" and destination != DEBT:
-            _check_reversible(lot, amount)
+            lot.check_reversible(amount)
             lot.reversed += amount
         else:
             lot.spent += amount
             self._count_spent(step, destination, amount)
 
-    def _post_to_available(self, step: _Step, lot: RunningLot, amount: int) -> None:
-        if step.kind != "reversal":
-            lot.granted += amount
-            return
-        owed = min(amount, lot.owed)
-        if amount - owed > lot.reversed:
-            raise NotApplicable("more than was taken back is given back")
-        lot.granted += owed
-        lot.owed -= owed
-        lot.reversed -= amount - owed
-
-    def _count_spent(self, step: _Step, destination: str, amount: int) -> None:
+    def _count_spent(self, step: JournalStep, destination: str, amount: int) -> None:
         if destination == DEBT:
             self._pay_debt(amount)
         elif step.hold is not None:
@@ -268,14 +257,14 @@ class RunningAccount:
 
     # ── holds and budgets ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take(self, step: _Step, lot: LotId, amount: int) -> None:
-        hold = _hold(step)
+    def _take(self, step: JournalStep, lot: LotId, amount: int) -> None:
+        hold = step.open_hold()
         hold.takes[lot] = hold.takes.get(lot, 0) + amount
         hold.placed += amount
         self._change_budgets(step, hold.opened.budgets, used=0, held=amount)
 
-    def _give_back(self, step: _Step, lot: LotId, amount: int) -> None:
-        hold = _hold(step)
+    def _give_back(self, step: JournalStep, lot: LotId, amount: int) -> None:
+        hold = step.open_hold()
         left = hold.takes.get(lot, 0) - amount
         if left < 0:
             raise NotApplicable("more than the hold took")
@@ -285,21 +274,21 @@ class RunningAccount:
             del hold.takes[lot]
         self._change_budgets(step, hold.opened.budgets, used=0, held=-amount)
 
-    def _count_captured(self, step: _Step, amount: int, *, paid_by_user: bool) -> None:
-        hold = _hold(step)
+    def _count_captured(self, step: JournalStep, amount: int, *, paid_by_user: bool) -> None:
+        hold = step.open_hold()
         paid = amount if paid_by_user else 0
         hold.captured += paid
         hold.accrued = max(0, hold.accrued - amount)
         self._change_budgets(step, hold.opened.budgets, used=paid, held=0)
 
-    def _change_budgets(self, step: _Step, names: Iterable[str], *, used: int, held: int) -> None:
+    def _change_budgets(self, step: JournalStep, names: Iterable[str], *, used: int, held: int) -> None:
         for name in names:
             budget = self.budgets[name]
             budget.used += used
             budget.held += held
             step.budgets.append(budget)
 
-    def _count_absorbed(self, step: _Step, amount: int) -> None:
+    def _count_absorbed(self, step: JournalStep, amount: int) -> None:
         """Add to the absorbed sums of the user and of the principal, if the entry names a window."""
         fact = step.body["hold"]
         if "window" not in fact:
@@ -311,8 +300,8 @@ class RunningAccount:
             least = min((each for each in sums.values() if each.principal != self.uid), key=lambda each: each.most)
             del sums[least.principal]
 
-    def _end_hold(self, step: _Step) -> None:
-        hold = _hold(step)
+    def _end_hold(self, step: JournalStep) -> None:
+        hold = step.open_hold()
         if hold.takes:
             raise NotApplicable("an ended hold holds nothing")
         del self.holds[hold.opened.id]
@@ -343,7 +332,7 @@ class RunningAccount:
 
     # ── lots ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _lot(self, step: _Step, name: LotId | None) -> RunningLot:
+    def _lot(self, step: JournalStep, name: LotId | None) -> RunningLot:
         """Return a lot that the entry names, and take the lot out of the state until the entry is done.
 
         Raises NotApplicable if there is no such lot, in the state or among the lots that left the state.
@@ -358,43 +347,61 @@ class RunningAccount:
             if left is None:
                 raise NotApplicable("the lot is not there")
             lot = running_lot(left)
+            if lot.available:
+                self.rest_count -= 1
+                self.rest_available -= lot.available
         self.available -= lot.available
         self.held -= lot.held
         step.lots[name] = lot
         return lot
 
-    def _settle_lots(self, step: _Step) -> None:
-        """Put the lots that the entry named back into the state; those that are empty leave the state."""
+    def _forfeit_rest(self, amount: int) -> None:
+        if amount != self.rest_available:
+            raise NotApplicable("the rest is forfeited as a whole")
+        self.available -= amount
+        self.rest_count = self.rest_available = 0
+
+    def _settle_lots(self, step: JournalStep, rest: Mapping[str, Any]) -> None:
+        """Put the lots that the entry named back into the state. Lots that are empty or join the rest leave the state.
+
+        Raises NotApplicable if a lot that joins the rest is not there, or has held or no available credits.
+        """
+        moved = rest.get("lots", ())
+        for name in moved:
+            if name not in self.lots and name not in step.lots:
+                raise NotApplicable("the lot cannot leave the state")
+            self._lot(step, name)
         for lot in step.lots.values():
             available = lot.available
             self.available += available
             self.held += lot.held
-            if available == 0 and lot.held == 0:
+            if lot.id in moved:
+                self._move_to_rest(lot)
+            elif available == 0 and lot.held == 0:
                 self.past.keep_lot(lot_value(lot))
             else:
                 self.lots[lot.id] = lot
 
-    def _check(self, step: _Step) -> None:
+        self.rest_due_at = rest.get("due_at", self.rest_due_at) if self.rest_count else 0
+
+    def _move_to_rest(self, lot: RunningLot) -> None:
+        value = lot_value(lot)
+        if not value.may_rest:
+            raise NotApplicable("the lot cannot leave the state")
+        self.rest_count += 1
+        self.rest_available += value.available
+        self.past.keep_lot(value)
+
+    def _check(self, step: JournalStep) -> None:
         """Raise AssertionError if a part that the entry changed breaks a law; see `account.check`."""
         assert self.debt >= 0, "debt is an amount owed"
         assert len(self.holds) <= HOLDS_MAX + SUSPENSIONS_MAX, "open holds are limited"
         for lot in step.lots.values():
-            least = min(lot.granted, lot.spent, lot.expired, lot.reversed, lot.owed, lot.held)
-            assert lot.id not in self.lots or min(least, lot.available) >= 0, "parts of a lot are amounts"
+            assert lot.id not in self.lots or lot.least >= 0, "parts of a lot are amounts"
+        assert 0 <= self.rest_count <= self.rest_available, "each lot of the rest has credits"
         for budget in step.budgets:
             assert budget.used >= 0, "a budget is used, not filled"
             assert budget.held >= 0, "a budget holds what its holds hold"
         if step.hold is not None:
             hold = step.hold
             assert min(hold.opened.input_at_most or 0, hold.input_held or 0) >= 0, "bounds are amounts"
-
-
-def _hold(step: _Step) -> RunningHold:
-    if step.hold is None:
-        raise NotApplicable("the hold is not open")
-    return step.hold
-
-
-def _check_reversible(lot: RunningLot, amount: int) -> None:
-    if lot.reversed + lot.owed + amount > lot.granted:
-        raise NotApplicable("more than was granted is taken back")

@@ -1,11 +1,12 @@
 """Parts of a running account: lots, holds and budgets that entries change in place, and lots that left the state."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import Budget, Hold, Lot, changed
+from shared.ledger.fold import NotApplicable
 
 
 class PastParts(Protocol):
@@ -46,6 +47,28 @@ class RunningLot:
         """Credits (µcr) of the lot that can be spent or set aside."""
         return self.granted - self.spent - self.expired - self.reversed - self.held
 
+    @property
+    def least(self) -> int:
+        """Smallest of the lot's parts (µcr)."""
+        return min(self.granted, self.spent, self.expired, self.reversed, self.owed, self.held, self.available)
+
+    def give(self, amount: int, *, is_restored: bool) -> None:
+        """Add a grant, or undo a reversal. Credits that were owed and have since been paid are granted again.
+
+        Raises NotApplicable if more is given back than was taken back.
+        """
+        owed = min(amount, self.owed) if is_restored else 0
+        if is_restored and amount - owed > self.reversed:
+            raise NotApplicable("more than was taken back is given back")
+        self.granted += owed if is_restored else amount
+        self.owed -= owed
+        self.reversed -= amount - owed if is_restored else 0
+
+    def check_reversible(self, amount: int) -> None:
+        """Raise NotApplicable if more would be taken back than was granted."""
+        if self.reversed + self.owed + amount > self.granted:
+            raise NotApplicable("more than was granted is taken back")
+
 
 @dataclass(slots=True, eq=False, repr=False)
 class RunningHold:
@@ -69,6 +92,24 @@ class RunningBudget:
     expires_at: int | None = None
     used: int = 0
     held: int = 0
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class JournalStep:
+    """One entry while the entry changes the account, with the lots and budgets that the entry has changed so far."""
+
+    body: Mapping[str, Any]
+    kind: str
+    claims: tuple[str, ...]
+    hold: RunningHold | None = None
+    lots: dict[LotId, RunningLot] = field(default_factory=dict)
+    budgets: list[RunningBudget] = field(default_factory=list)
+
+    def open_hold(self) -> RunningHold:
+        """Return the hold that the entry names. Raises NotApplicable if the entry names no open hold."""
+        if self.hold is None:
+            raise NotApplicable("the hold is not open")
+        return self.hold
 
 
 _LOT = tuple(each.name for each in fields(Lot))

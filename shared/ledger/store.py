@@ -6,7 +6,19 @@ from typing import Any, cast
 
 from shared.kernel.canonical import INTEGER_MAX, NotCanonical, canonical, parse_canonical
 from shared.kernel.clock import Millis, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, Put, Query, Version, Where, Write
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Document,
+    Documents,
+    Put,
+    Query,
+    StoreUnavailable,
+    Version,
+    Where,
+    Write,
+)
+from shared.kernel.documents import Order as OrderBy
 from shared.kernel.due import DuePlace
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
@@ -45,6 +57,7 @@ from shared.ledger.hold_names import capture_operation
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
 from shared.ledger.operation_records import PASSING_FOR, OperationRecord, decode_operation, encode_operation
 from shared.ledger.receipts import Receipt
+from shared.ledger.rest import rest_fields
 
 __all__ = [
     "AccountStore",
@@ -110,8 +123,10 @@ class AccountStore:
         account = Account(ledger=self._ledger, uid=uid, head=genesis(self._ledger, uid))
         return Head(account=account, number=0, version=None)
 
-    def read(self, uid: Uid, commands: Sequence[Command] = ()) -> Snapshot:
+    def read(self, uid: Uid, commands: Sequence[Command] = (), rest_lots: int = 0) -> Snapshot:
         """Return the account with the archived lots, holds and operations that the commands may refer to.
+
+        With `rest_lots`, also return about that many lots of the rest, those spent first.
 
         The account is read first. Documents of one request are read at different times. If the account were read last,
         a lot or hold archived in between would be in neither place, and a finished operation would be refused. Raises
@@ -123,11 +138,15 @@ class AccountStore:
         head = self._head(uid, read_stored(self._documents, uid))
         paths = [*operations.values(), *sorted(archived)]
         found = {document.path: document for document in self._all(paths) if document is not None}
+        archive = self._archive(uid, [found[path] for path in archived if path in found])
+        if rest_lots and head.account.rest_count:
+            rest = self._rest(head, rest_lots)
+            archive = replace(rest, lots={**archive.lots, **rest.lots}, holds=archive.holds)
         return Snapshot(
             head=head,
             is_fresh=True,
             operations={id_: self._operation(uid, found[path]) for id_, path in operations.items() if path in found},
-            archive=self._archive(uid, [found[path] for path in archived if path in found]),
+            archive=archive,
             versions={path: found[path].version for path in archived if path in found},
         )
 
@@ -296,7 +315,8 @@ class AccountStore:
             yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note})
         for lot in decision.archive.lots.values():
             path = lot_path(uid, lot.id)
-            yield Put(path, self._sealed(path, encode_lot(lot)), snapshot.versions.get(path))
+            data = {**self._sealed(path, encode_lot(lot)), **rest_fields(lot)}
+            yield Put(path, data, snapshot.versions.get(path))
         for hold in decision.archive.holds.values():
             if hold is ended:
                 continue
@@ -371,6 +391,26 @@ class AccountStore:
         except NotCanonical:
             return False
         return self._keys.is_marked(record, str(data.get("seal")))
+
+    def _rest(self, head: Head, count: int) -> Archive:
+        """Return the first `count` lots of the rest, or more.
+
+        A lot that is in the state again keeps its document until the lot leaves the state. Raises IntegrityFailed if
+        lots are missing, StoreUnavailable if a commit falls between the reads.
+        """
+        account, limit = head.account, count + len(head.account.lots)
+        where, order = (Where("rest_order", ">", ""),), (OrderBy("rest_order"),)
+        lots_of = f"{account_path(account.uid)}/lots"
+        documents = self._documents.query(Query(collection=lots_of, where=where, order_by=order, limit=limit))
+        found = self._archive(account.uid, documents).lots
+        lots = {name: lot for name, lot in found.items() if name not in account.lots}
+        is_whole = len(documents) < limit
+        if is_whole and sum(lot.available for lot in lots.values()) != account.rest_available:
+            if read_stored(self._documents, account.uid).version != head.version:
+                raise StoreUnavailable("This account changes faster than it can be read; try again.")
+            raise IntegrityFailed(uid=account.uid, seq=account.seq, rule="rest")
+        ordered = sorted(lots.values(), key=lambda lot: lot.order)
+        return Archive(lots=lots, rest=tuple(lot.id for lot in ordered), is_whole=is_whole)
 
     def _operation(self, uid: Uid, document: Document) -> OperationRecord:
         """Return the record of an operation. Raises IntegrityFailed if the ledger did not write the document."""

@@ -32,7 +32,7 @@ def suspend(books: Books, command: Suspend) -> SuspensionReceipt:
 
 
 def _has(books: Books, lot: LotId, limit: int | None) -> bool:
-    known = books.account.lots.get(lot)
+    known = books.lot(lot)
     return limit is not None and known is not None and known.available >= limit
 
 
@@ -48,7 +48,8 @@ def set_aside(books: Books, hold: HoldId, lots: Mapping[LotId, int | None], oper
         raise HoldExists
     if known is None and sum(hold.purpose == SUSPENSION for hold in account.holds.values()) >= SUSPENSIONS_MAX:
         raise LimitReached("suspensions", SUSPENSIONS_MAX)
-    taken = [(lot, _within(account.lots[lot].available, limit)) for lot, limit in lots.items() if lot in account.lots]
+    found = [(books.lot(name), limit) for name, limit in lots.items()]
+    taken = [(lot.id, _within(lot.available, limit)) for lot, limit in found if lot is not None]
     postings = [Posting(AVAILABLE, HELD, amount, lot) for lot, amount in taken if amount]
     if known is not None:
         books.post("extension", operation, postings, hold={"id": hold})

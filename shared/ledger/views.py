@@ -29,6 +29,14 @@ class LotView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherLots:
+    """Number of the lots that are spent after all listed lots, and their credits (µcr)."""
+
+    count: int = 0
+    available: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
     """State of an account's credits at one moment; µcr. `available` counts the credits in lots that are not held."""
 
@@ -39,6 +47,7 @@ class Balance:
     seq: int
     updated_at: Millis
     lots: tuple[LotView, ...] = ()
+    other_lots: OtherLots = OtherLots()
 
     @property
     def total(self) -> int:
@@ -132,7 +141,8 @@ def balance_of(account: Account) -> Balance:
         status=account.status,
         seq=account.seq,
         updated_at=account.at,
-        lots=tuple(_lot_view(lot) for lot in account.lots.values()),
+        lots=tuple(_lot_view(lot) for lot in sorted(account.lots.values(), key=lambda lot: lot.order)),
+        other_lots=OtherLots(count=account.rest_count, available=account.rest_available),
     )
 
 

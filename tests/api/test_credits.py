@@ -13,6 +13,7 @@ def test_the_balance_says_what_there_is_and_in_which_lots(alice):
     (lot,) = balance.pop("lots")
     assert (lot["available"], lot["held"], lot["granted"], lot["is_paid"]) == ("10", "0", "10", False)
     assert balance.pop("updated_at").endswith("Z")
+    assert balance.pop("other_lots") == {"count": 0, "available": "0"}
     assert balance == {"available": "10", "held": "0", "total": "10", "debt": "0", "status": "open", "seq": 1}
 
 

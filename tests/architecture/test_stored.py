@@ -27,6 +27,7 @@ from shared.kernel.money import Micro
 from shared.kernel.schemas import SCHEMA_VERSION, kind_of
 from shared.kernel.watching import Listener
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
+from shared.ledger.rest import LOTS_MAX
 from shared.payments.ports import Notice
 from shared.payments.store import PaymentFilter
 from shared.platform.memory.clock import ManualClock
@@ -445,6 +446,9 @@ def _owe(services, uid):
 
     lot, amount = LotId("lot_owed"), Micro(10**6)
     services.credits.ledger.execute(uid, Grant(**asked("grant"), amount=amount, lot=lot, source="promo:x"))
+    for number in range(LOTS_MAX):
+        more = Grant(**asked(f"more{number}"), amount=amount, lot=LotId(f"lot_more{number}"), source="promo:x")
+        services.credits.ledger.execute(uid, more)
     spent = services.credits.ledger.balance(uid).available
     services.credits.ledger.execute(uid, Charge(**asked("charge"), amount=Micro(spent), purpose="chat"))
     services.credits.ledger.execute(uid, Reverse(**asked("reverse"), lot=lot, target=amount))

@@ -12,9 +12,11 @@ from shared.kernel.clock import SystemClock
 from shared.kernel.documents import Create, Delete, Put
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
+from shared.ledger.account import PRIORITY_PAID
 from shared.ledger.account_documents import account_path, old_plain_fields, state_path, uid_of
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.ledger import Ledger
+from shared.ledger.rest import LOTS_MAX
 from shared.ledger.store import AccountStore, entry_path
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from tests.support.books import capture, charge, grant, hold, release
@@ -125,6 +127,20 @@ def test_of_64_concurrent_holds_on_two_instances_as_many_succeed_as_the_balance_
 
     assert kinds(outcomes) == {"Outcome": 20, "InsufficientCredits": 44}
     assert (instances[0].balance(UID).available, instances[0].balance(UID).held) == (0, 20)
+
+
+def test_lots_beyond_those_spent_next_are_read_in_their_order(documents, ledger):
+    count = LOTS_MAX + 40
+    for number in range(count):
+        ledger.execute(UID, grant(f"lot{number}", 10, priority=PRIORITY_PAID))
+    ledger.execute(UID, charge(10 * LOTS_MAX))
+
+    spent = instance(documents).execute(UID, charge(35))
+    last = instance(documents).execute(UID, charge(10 * 40 - 35))
+
+    entry = ledger.entry(UID, spent.balance.seq)
+    assert [posting["lot"] for posting in entry.postings] == [f"lot{LOTS_MAX + n}" for n in range(4)]
+    assert (last.balance.available, ledger.verify(UID)) == (0, [])
 
 
 def test_what_is_due_is_found_and_expires_on_an_instance_that_has_not_seen_it(documents, ledger):

@@ -2,10 +2,11 @@
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shared.kernel.errors import DomainError
 from shared.kernel.money import Micro
+from shared.ledger import rest
 from shared.ledger.account import SUSPENSION
 from shared.ledger.commands import BudgetClaim, Capture, Command, RateLimit
 from tests.support.books import (
@@ -156,7 +157,28 @@ class Life(RuleBasedStateMachine):
             assert (account.available, account.held, account.debt) == (0, 0, 0)
 
 
+class LifeWithRest(Life):
+    """The same with a state of two lots, so that the others stand in the rest from the third on."""
+
+    @initialize()
+    def few_lots_stay(self):
+        self.most, rest.LOTS_MAX = rest.LOTS_MAX, 2
+
+    def teardown(self):
+        rest.LOTS_MAX = self.most
+
+    @precondition(lambda self: self.books.account.rest_due_at)
+    @rule()
+    def the_first_of_the_rest_is_over(self):
+        self.books.now = max(self.books.now, self.books.account.rest_due_at)
+        self.ask(expire())
+
+
 TestLife = Life.TestCase
+TestLifeWithRest = LifeWithRest.TestCase
+TestLifeWithRest.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TestLife.settings = settings(
     max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

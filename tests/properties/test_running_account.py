@@ -15,6 +15,7 @@ from shared.ledger.commands import BudgetClaim, Command
 from shared.ledger.entries import draft_of
 from shared.ledger.fold import NotApplicable, apply
 from shared.ledger.past import MemoryPast
+from shared.ledger.rest import LOTS_MAX
 from shared.ledger.running_account import RunningAccount
 from tests.support import books as ask
 from tests.support.books import Books
@@ -58,7 +59,7 @@ def forged(body: dict[str, Any], chance: random.Random) -> dict[str, Any]:
     """Return the entry with one amount, place, lot or name changed."""
     forged = deepcopy(body)
     posting = chance.choice(forged["postings"]) if forged["postings"] else {}
-    part = chance.choice(["amount", "from", "to", "lot", "kind", "hold"])
+    part = chance.choice(["amount", "from", "to", "lot", "kind", "hold", "rest"])
     if part == "amount":
         posting["amount"] = chance.choice([-1, 0, 1, posting.get("amount", 0) + 1, 10**9])
     elif part in {"from", "to"}:
@@ -67,6 +68,9 @@ def forged(body: dict[str, Any], chance: random.Random) -> dict[str, Any]:
         posting["lot"] = "another"
     elif part == "kind":
         forged["kind"] = chance.choice(["grant", "hold", "reversal", "charge"])
+    elif part == "rest":
+        named = [chance.choice(["another", *(each.get("lot", "") for each in forged["postings"])])]
+        forged["rest"] = chance.choice([{}, {"lots": named}, {**forged.get("rest", {}), "due_at": 1}])
     elif "hold" in forged:
         forged["hold"] = {**forged["hold"], **chance.choice([{"id": "another"}, {"end": "captured"}])}
     return forged
@@ -96,8 +100,10 @@ def ran(account: Account, body: dict[str, Any], books: Books) -> Account | None:
     return after
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_both_folds_agree_about_true_and_forged_entries(seed):
+@pytest.mark.parametrize("lots_max", [LOTS_MAX, 2])
+@pytest.mark.parametrize("seed", range(6))
+def test_both_folds_agree_about_true_and_forged_entries(seed, lots_max, monkeypatch):
+    monkeypatch.setattr("shared.ledger.rest.LOTS_MAX", lots_max)
     chance, books, refused, kinds = random.Random(seed), Books(), 0, set()
     for _ in range(STEPS):
         books.now += chance.randrange(200_000)

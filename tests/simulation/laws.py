@@ -21,7 +21,7 @@ from shared.kernel.documents import (
     Version,
     Write,
 )
-from shared.kernel.ids import Uid
+from shared.kernel.ids import LotId, Uid
 from shared.ledger.account import Account, Archive, check
 from shared.ledger.account_documents import account_path, plain_fields, state_path, sweep_fields
 from shared.ledger.books import merged
@@ -29,7 +29,9 @@ from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+from shared.ledger.rest import rest_fields
 from shared.ledger.store import entry_path, hold_path, lot_path
+from tests.support.rests import check_rest
 
 
 class Lawful:
@@ -150,6 +152,7 @@ class Laws:
     def _check_laws(self) -> None:
         account = self.account
         check(account)
+        check_rest(account, self.archive)
         assert sum(self.totals.values()) == 0, "postings sum to zero over the platform"
         own = (self.totals["available"], self.totals["held"], -self.totals["debt"])
         assert own == (account.available, account.held, account.debt), "a balance is the sum of its postings"
@@ -168,6 +171,9 @@ class Laws:
         if kind == "operations":
             self._remember(path, write, data)
         elif kind in {"lots", "holds"}:
+            lot = self.archive.lots.get(LotId(path.split("/")[3])) if kind == "lots" else None
+            found_by = {} if lot is None else rest_fields(lot)
+            assert {name: data[name] for name in data.keys() - {"state", "seal"}} == found_by, "the rest has its order"
             assert (data["state"], self._is_marked(path, data)) == (archived[path], True)
         elif kind == "outbox":
             assert data == {"uid": self.uid, "seq": self.account.seq, "at": to_datetime(self.account.at)}

@@ -33,13 +33,14 @@ from shared.ledger.commands import (
     Suspend,
     Unfreeze,
 )
-from shared.ledger.decide import Decision, decide
+from shared.ledger.decide import Decision
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 from shared.ledger.operation_records import facts_of
 from shared.ledger.past import MemoryPast
 from shared.ledger.receipts import Receipt
 from shared.ledger.running_account import RunningAccount
+from tests.support.rests import check_rest, decided
 
 LEDGER = "demo-test"
 UID = Uid("ada")
@@ -62,7 +63,7 @@ class Books:
 
     def do(self, command: Command) -> Decision[Receipt]:
         """Decide and go on from there. A refusal changes nothing."""
-        decision = decide(self.account, command, self.now, kid=KID, archive=self.archive)
+        decision = decided(self.account, self.archive, command, self.now, KID)
         self._follow(decision)
         assert self.account == decision.account, "the state is the fold of its chain"
         self._check_laws()
@@ -71,7 +72,7 @@ class Books:
 
     def rush(self, command: Command) -> Decision[Receipt]:
         """Decide and go on, unchecked: for the many steps before the one that matters."""
-        decision = decide(self.account, command, self.now, kid=KID, archive=self.archive)
+        decision = decided(self.account, self.archive, command, self.now, KID)
         self.account, self.archive = decision.account, merged(self.archive, decision.archive)
         return decision
 
@@ -135,6 +136,7 @@ class Books:
     def _check_laws(self) -> None:
         account = self.account
         check(account)
+        check_rest(account, self.archive)
         assert sum(self.totals.values()) == 0, "postings sum to zero over the platform"
         own = (self.totals["available"], self.totals["held"], -self.totals["debt"])
         assert own == (account.available, account.held, account.debt), "a balance is the sum of its postings"

@@ -19,9 +19,8 @@ from shared.kernel.errors import IdempotencyMismatch, Rejected
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.about import AboutTags, Purpose, about
+from shared.ledger.account import PRIORITY_PAID, PRIORITY_PROMOTIONAL
 from shared.ledger.commands import (
-    PRIORITY_PAID,
-    PRIORITY_PROMOTIONAL,
     Annul,
     Command,
     Grant,

@@ -9,7 +9,7 @@ from shared.kernel.canonical import INTEGER_MAX
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import HoldId, LotId
 from shared.kernel.money import AMOUNT_MAX, Micro
-from shared.ledger.account import LOTS_MAX, TAKES_MAX, Hold, Lot
+from shared.ledger.account import TAKES_MAX, Hold, Lot
 from shared.ledger.commands import BudgetClaim, RateLimit
 from shared.ledger.decide import decide
 from shared.ledger.errors import BudgetExceeded, HoldExists, InsufficientCredits, LimitReached, RateLimited
@@ -171,30 +171,6 @@ def test_nothing_comes_back_beyond_what_an_account_may_have(books):
         books.do(restore("lot", 0))
 
     assert books.said(restore("lot", 1)) == {"lot": "lot", "restored": 9, "forgiven": 0}
-
-
-def test_an_account_full_of_lots_takes_none_more_granted_or_given_back(books):
-    books.do(grant("back", 2))
-    books.do(reverse("back", 2))
-    books.account = replace(books.account, lots=lots(LOTS_MAX))
-
-    for command in (grant("new", 1), adjust(1), restore("back", 0)):
-        with pytest.raises(LimitReached, match="lots"):
-            decide(books.account, command, NOW, kid=KID, archive=books.archive)
-
-    books.account = replace(books.account, lots=lots(LOTS_MAX - 1))
-    for command in (grant("new", 1), adjust(1), restore("back", 0)):
-        assert len(decide(books.account, command, NOW, kid=KID, archive=books.archive).account.lots) == LOTS_MAX
-
-
-def test_in_an_account_full_of_lots_one_of_them_still_gets_back_what_was_taken(books):
-    books.do(grant("back", 2))
-    books.do(reverse("back", 1))
-    full = replace(books.account, lots={**lots(LOTS_MAX - 1), **books.account.lots})
-
-    decision = decide(full, restore("back", 0), NOW, kid=KID)
-
-    assert decision.receipt.restored == 1
 
 
 @pytest.mark.parametrize(("more", "is_refused"), [(0, False), (1, True)])

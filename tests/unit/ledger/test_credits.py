@@ -4,7 +4,6 @@ import pytest
 
 from shared.kernel.errors import InvalidValue
 from shared.kernel.money import AMOUNT_MAX
-from shared.ledger.account import LOTS_MAX
 from shared.ledger.errors import InsufficientCredits, LimitReached, LotExists, LotNotFound, ReversalTooLarge
 from tests.support.books import MINUTE, NOW, Books, adjust, capture, charge, grant, hold, release, reverse
 
@@ -105,14 +104,6 @@ def test_debt_is_bounded_like_a_balance(books):
 
     with pytest.raises(LimitReached):
         books.do(reverse("two", AMOUNT_MAX))
-
-
-def test_an_account_has_a_limited_number_of_lots(books):
-    for number in range(LOTS_MAX):
-        books.rush(grant(f"lot{number}", 1))
-
-    with pytest.raises(LimitReached, match="lots"):
-        books.do(grant("one_more", 1))
 
 
 # What pays ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from shared.kernel.clock import DAY, HOUR, MINUTE
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.kernel.money import Micro
-from shared.ledger.commands import PRIORITY_PAID, Close, Grant, PlaceHold
+from shared.ledger.account import PRIORITY_PAID
+from shared.ledger.commands import Close, Grant, PlaceHold
 from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
 from shared.payments.ports import Notice, ProviderRefused, ProviderUnavailable
