@@ -137,6 +137,10 @@ class MemoryDocuments:
         ids = self._ids.get(query.collection, [])
         first = 0 if query.id_from is None else bisect_left(ids, query.id_from)
         end = len(ids) if query.id_to is None else bisect_right(ids, query.id_to)
+        if not query.order_by and query.after is not None:
+            first = max(first, bisect_right(ids, str(query.after[0]).removeprefix(f"{query.collection}/")))
+        if not query.order_by and not query.where:
+            end = min(end, first + query.limit)
         return [self._documents[f"{query.collection}/{id_}"] for id_ in ids[first:end]]
 
 
