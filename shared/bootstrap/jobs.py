@@ -173,7 +173,7 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
         JobEntry(
             "audit",
             150,
-            "Verify every account's chain against the account's documents; a finding freezes the account and alerts.",
+            "Verify each account's new entries and a part of the older ones. A finding freezes the account and alerts.",
             lambda workers: workers.ledger.audit,
         ),
         JobEntry(

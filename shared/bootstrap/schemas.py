@@ -37,6 +37,7 @@ def _without(field: str) -> Callable[[Data], int]:
 
 SCHEMAS: Schemas = {
     "accounts": _split_from("state"),
+    "accounts/*/audited": Schema(),
     "accounts/*/entries": Schema(is_sealed=True),
     "accounts/*/holds": Schema(),
     "accounts/*/lots": Schema(),

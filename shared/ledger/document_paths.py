@@ -22,6 +22,7 @@ from shared.ledger.commands import (
 from shared.ledger.hold_names import capture_operation, hold_id
 
 SEQ_DIGITS = 12
+SEQ_MAX = 10**SEQ_DIGITS - 1
 ENTRY_ID = re.compile(rf"\d{{{SEQ_DIGITS}}}", re.ASCII)
 
 

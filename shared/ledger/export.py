@@ -21,7 +21,7 @@ from shared.ledger.store import AccountStore, StoredEntry
 
 FORMAT = "ics-export"
 FORMAT_VERSION = 1
-WINDOW = 200
+WINDOW = 500
 STRANGERS_MAX = 20
 
 
@@ -43,17 +43,33 @@ def export_lines(store: AccountStore, keys: KeyRing, ledger: str, uid: Uid) -> I
         }
     )
     last = seq if isinstance(seq, int) else 0
-    for first in range(1, last + 1, WINDOW):
-        for entry in store.entries(uid, first, min(last, first + WINDOW - 1)):
+    for page in entry_pages(store, uid, 1, last):
+        for entry in page:
             yield _line(_entry(entry))
-    for entry in _strangers(store, uid, last):
+    for entry in uncounted_entries(store, uid, last):
         yield _line(_entry(entry))
     if stored.state is not None:
-        yield _line(_account(stored))
+        yield _line(account_record(stored))
 
 
-def _strangers(store: AccountStore, uid: Uid, last: int) -> list[StoredEntry]:
-    """Return stored entries that the account does not count.
+def entry_pages(
+    store: AccountStore, uid: Uid, first: int, last: int, size: int = WINDOW
+) -> Iterator[list[StoredEntry]]:
+    """Yield the stored entries `first` to `last` in pages of `size` entries. Stops behind the last stored entry.
+
+    A document between two entries that the ledger did not write is part of a page, and has the seq -1.
+    """
+    while first <= last:
+        page = store.entries_from(uid, first, last, size)
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        first = max(first, *(entry.seq for entry in page)) + 1
+
+
+def uncounted_entries(store: AccountStore, uid: Uid, last: int) -> list[StoredEntry]:
+    """Return stored entries that the account does not count, at most `STRANGERS_MAX` on each side.
 
     Entries that the account counts by a second read are left out.
     """
@@ -77,7 +93,8 @@ def _entry(entry: StoredEntry) -> Mapping[str, object]:
     }
 
 
-def _account(stored: StoredAccount) -> Mapping[str, object]:
+def account_record(stored: StoredAccount) -> Mapping[str, object]:
+    """Return the account's line of an export."""
     data = {} if stored.state is None else stored.state.data
     plain = {name: exported(value) for name, value in {**stored.plain, **stored.beside_the_seal}.items()}
     sealed = {name: data.get(name) for name in ("version", "nonce", "state", "seal")}

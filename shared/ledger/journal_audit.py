@@ -61,6 +61,15 @@ class JournalAudit:
         )
 
     @classmethod
+    def unfolded(cls, ledger: str, uid: Uid, past: JournalPast, verifier: Verifier, seq: int, head: str) -> Self:
+        """Return the audit of entries behind entry `seq` with hash `head`, by their own words and links alone."""
+        audit = cls.of(ledger, uid, past, verifier)
+        audit.account = None
+        if seq > 0:
+            audit.seq, audit.head = seq, head
+        return audit
+
+    @classmethod
     def of(cls, ledger: str, uid: Uid, past: JournalPast, verifier: Verifier) -> Self:
         """Return the audit of a whole journal, from the first entry."""
         return cls.behind(Account(ledger=ledger, uid=uid, head=genesis(ledger, uid)), past, verifier)

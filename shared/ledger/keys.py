@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ENTRY_CONTEXT = b"ics-entry-v1:"
 SEAL_CONTEXT = b"ics-seal-v1:"
 MARK_CONTEXT = b"ics-mark-v1:"
+AUDIT_CONTEXT = b"ics-audit-v1:"
 """Contexts of signatures. The context is signed with the message, so that no signature passes for another kind."""
 
 

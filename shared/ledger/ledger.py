@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from shared.kernel.clock import SECOND, Clock
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document, Documents, PreconditionFailed
 from shared.kernel.due import DuePlace
 from shared.kernel.events import Alerts
@@ -41,6 +42,7 @@ from shared.ledger.store import AccountStore
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:
+    from shared.ledger.account_audit import AuditTurn
     from shared.ledger.findings import Finding
 
 T = TypeVar("T")
@@ -63,6 +65,7 @@ class Ledger:
         spawn: Callable[..., None] | None = None,
     ) -> None:
         """Make a ledger. `rate` limits spending calls per user; None: no limit. `spawn` starts a background thread."""
+        self._documents = documents
         self._store = AccountStore(documents, keys, ledger_id)
         self._history = EntryHistory(self._store)
         self._committer = Committer(self._store, clock, keys.kid)
@@ -223,6 +226,12 @@ class Ledger:
         from shared.ledger.verify import verify_account
 
         return verify_account(self.export(uid), self._keys)
+
+    def audit(self, uid: Uid, deadline: Deadline) -> "AuditTurn":
+        """Audit one account from its last position on, until the deadline; see `AccountAudits.audit`."""
+        from shared.ledger.account_audit import AccountAudits
+
+        return AccountAudits(self._documents, self._keys, self._ledger_id, self._alerts).audit(uid, deadline)
 
     def broken_rule(self, uid: Uid, seq: int) -> str | None:
         """Return the law that a stored entry breaks by itself, None if no law; see `entry_rule`."""

@@ -43,6 +43,7 @@ from shared.ledger.commands import Capture, Command
 from shared.ledger.decide import Decision
 from shared.ledger.document_paths import (
     ENTRY_ID,
+    SEQ_MAX,
     archived_paths,
     entry_id,
     entry_path,
@@ -214,6 +215,16 @@ class AccountStore:
             where=() if kinds is None else (Where("kind", "in", sorted(kinds)),),
             id_from=entry_id(first),
             id_to=entry_id(last),
+        )
+        return [_stored_entry(document) for document in self._documents.query(query)]
+
+    def entries_from(self, uid: Uid, first: int, last: int, limit: int) -> list[StoredEntry]:
+        """Return at most `limit` stored entries of `first` to `last`, in order. Fewer: there are no others."""
+        query = Query(
+            collection=f"{account_path(uid)}/entries",
+            limit=limit,
+            id_from=entry_id(first),
+            id_to=entry_id(min(last, SEQ_MAX)),
         )
         return [_stored_entry(document) for document in self._documents.query(query)]
 

@@ -3,13 +3,14 @@
 from functools import partial
 
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Documents, Query
+from shared.kernel.documents import Documents
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import uid_of
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
+from shared.sagas.accounts.audit_sweep import AuditSweep
 from shared.sagas.accounts.ledger_watch import LedgerWatch
 from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
@@ -48,17 +49,7 @@ class LedgerJobs:
 
     def audit(self, run: JobRun) -> None:
         """Verify every account's chain against the account's documents. A finding freezes the account and alerts."""
-        while not run.is_over():
-            after = (run.cursor,) if run.cursor else None
-            accounts = self._documents.query(Query(collection="accounts", limit=PAGE, after=after))
-            for account in accounts:
-                run.attempt("audit", Uid(account.id), self._audit_one)
-                run.cursor = account.path
-                if run.is_over():
-                    return
-            if len(accounts) < PAGE:
-                run.cursor = ""
-                return
+        AuditSweep(self._documents, self._ledger, self._watch).audit(run)
 
     def report_losses(self, run: JobRun) -> None:
         """Log the sum of the platform's losses on each model."""
@@ -69,8 +60,3 @@ class LedgerJobs:
             self._relay.relay(uid)
         except IntegrityFailed as failure:
             self._watch.found(uid, int(failure.params["seq"]), str(failure.params["rule"]))
-
-    def _audit_one(self, uid: Uid, _: Deadline) -> None:
-        findings = self._ledger.verify(uid)
-        if findings:
-            self._watch.found(uid, findings[0].seq, findings[0].rule)

@@ -1,0 +1,115 @@
+"""The nightly audit: every account in turn, first the many with few entries, then the few with many."""
+
+from dataclasses import dataclass
+
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Document, Documents, Query
+from shared.kernel.events import log
+from shared.kernel.ids import Uid
+from shared.ledger.ledger import Ledger
+from shared.sagas.accounts.ledger_watch import LedgerWatch
+from shared.sagas.engine.jobs import ITEMS_AT_ONCE, JobRun
+
+PAGE = 50
+LARGE_ENTRIES = 1_000
+"""Number of entries beyond which an account is large, and is audited after the accounts that are not."""
+SMALL_SHARE = 0.6
+"""Most of the time that is left for accounts that are not large, so that the large ones go on in every run."""
+LARGE_SECONDS_MIN = 2.0
+UNKNOWN_KEY = "unknown_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeAccount:
+    """Account with many entries. `before` is the cursor in front of the account."""
+
+    uid: Uid
+    before: str
+
+
+class AuditSweep:
+    """Audit of all accounts over several runs. A large account stores a position of its own and continues there."""
+
+    def __init__(
+        self, documents: Documents, ledger: Ledger, watch: LedgerWatch, large_entries: int = LARGE_ENTRIES
+    ) -> None:
+        self._large_entries = large_entries
+        self._documents = documents
+        self._ledger = ledger
+        self._watch = watch
+
+    def audit(self, run: JobRun) -> None:
+        """Audit the accounts behind the cursor until the run is over or all are audited.
+
+        A finding freezes the account and alerts. No account waits for the end of a large account.
+        """
+        while not run.is_over():
+            is_end, large = self._audit_small(run)
+            missed = self._audit_large(run, large)
+            if missed is not None:
+                run.cursor = missed.before
+            if missed is not None or is_end:
+                return
+
+    def _audit_small(self, run: JobRun) -> tuple[bool, list[LargeAccount]]:
+        """Audit the next accounts that are not large, and move the cursor.
+
+        Return True at the end of all accounts, and the large accounts on the way.
+        """
+        until = run.deadline.or_within(run.deadline.seconds_left() * SMALL_SHARE)
+        large: list[LargeAccount] = []
+        while True:
+            after = (run.cursor,) if run.cursor else None
+            accounts = self._documents.query(Query(collection="accounts", limit=PAGE, after=after))
+            small = [Uid(account.id) for account in accounts if not self._is_large(account)]
+            left = set(small[run.attempt_all("audit", small, self._audit_one) :])
+            for account in accounts:
+                if account.id in left:
+                    return False, large
+                if self._is_large(account):
+                    large.append(LargeAccount(uid=Uid(account.id), before=run.cursor))
+                run.cursor = account.path
+            if len(accounts) < PAGE:
+                run.cursor = ""
+                return True, large
+            if until.is_over():
+                return False, large
+
+    def _audit_large(self, run: JobRun, large: list[LargeAccount]) -> LargeAccount | None:
+        """Audit the large accounts, each for an equal share of the time, and go on with unfinished ones.
+
+        Return the first account that had no turn; None if each had one.
+        """
+        unfinished, is_first = {account.uid for account in large}, True
+        while unfinished and (is_first or not run.is_over()):
+            going = [account for account in large if account.uid in unfinished]
+            begun = self._go_on(run, going, unfinished)
+            if begun < len(going):
+                return going[begun] if is_first else None
+            is_first = False
+        return None
+
+    def _go_on(self, run: JobRun, going: list[LargeAccount], unfinished: set[Uid]) -> int:
+        """Give each account one turn, take finished accounts out of `unfinished`, and return the number of turns."""
+        share = max(LARGE_SECONDS_MIN, run.deadline.seconds_left() * ITEMS_AT_ONCE / len(going))
+
+        def work(uid: Uid, deadline: Deadline) -> None:
+            unfinished.discard(uid)
+            if not self._audit_one(uid, deadline.or_within(share)):
+                unfinished.add(uid)
+
+        return run.attempt_all("audit", [account.uid for account in going], work)
+
+    def _audit_one(self, uid: Uid, deadline: Deadline) -> bool:
+        """Audit one account until the deadline, act on a finding, and return False if entries are left."""
+        turn = self._ledger.audit(uid, deadline)
+        tampering = [each for each in turn.findings if each.rule != UNKNOWN_KEY]
+        if tampering:
+            self._watch.found(uid, tampering[0].seq, tampering[0].rule)
+        elif turn.findings:
+            log("audit_key_unknown", "ERROR", uid=uid, seq=turn.findings[0].seq)
+        return turn.is_complete or bool(turn.findings)
+
+    def _is_large(self, account: Document) -> bool:
+        seq = account.data.get("seq")
+        return isinstance(seq, int) and seq > self._large_entries
