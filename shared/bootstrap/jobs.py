@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.leaving_sweep import LeavingJobs
     from shared.sagas.accounts.ledger_sweep import LedgerJobs
     from shared.sagas.agents.sweep import AgentJobs
+    from shared.sagas.chat.sweep import ConversationJobs
     from shared.sagas.engine.jobs import JobRun, Jobs
     from shared.sagas.images.sweep import ImageSweep
     from shared.sagas.payments.crypto_sweep import CryptoJobs
@@ -61,6 +62,13 @@ class JobWorkers:
         from shared.sagas.accounts.leaving_sweep import LeavingJobs
 
         return LeavingJobs(self.services.leaving)
+
+    @part
+    def conversations(self) -> "ConversationJobs":
+        """Build the worker for deleted conversations."""
+        from shared.sagas.chat.sweep import ConversationJobs
+
+        return ConversationJobs(self.services.chat.conversations.deletions)
 
     @part
     def images(self) -> "ImageSweep":
@@ -155,6 +163,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             60,
             "Continue the erasure of users who leave, if a step failed or the last erasure is due.",
             lambda workers: workers.leavings.resume,
+        ),
+        JobEntry(
+            "conversation_deletions",
+            60,
+            "Delete the messages of large conversations that were deleted.",
+            lambda workers: workers.conversations.delete,
         ),
         JobEntry(
             "image_tasks",

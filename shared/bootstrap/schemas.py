@@ -62,6 +62,7 @@ SCHEMAS: Schemas = {
     "chain_looks": Schema(),
     "chain_watch": Schema(),
     "checkout_places": Schema(),
+    "conversation_deletions": Schema(),
     "conversation_states": _gained("tail"),
     "conversations": _split_from("recency"),
     "conversations/*/messages": _gained("messages"),

@@ -78,7 +78,7 @@ class Services:
         from shared.sagas.payments.customers import Customers
         from shared.users.erasing import AtPath, Below
 
-        customers = Customers(self.ports.documents(), self.ports.payment_providers())
+        customers = Customers(self.ports.documents(), self.ports.payment_providers(), self.clock)
 
         notes = Below(self.ports.documents(), "accounts/{uid}/notes")
         return Leaving(

@@ -1,8 +1,9 @@
 """Deadlines: the time by which work that may be large stops, stores its position, and leaves the rest for next time."""
 
+import math
 from dataclasses import dataclass
 
-from shared.kernel.clock import Clock
+from shared.kernel.clock import Clock, SystemClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +29,7 @@ class Deadline:
     def or_within(self, seconds: float) -> "Deadline":
         """Return the earlier of this deadline and the one in `seconds` from now."""
         return Deadline(self.clock, min(self.at, self.clock.monotonic() + seconds))
+
+
+NEVER = Deadline(SystemClock(), math.inf)
+"""Deadline that is never over."""

@@ -15,10 +15,10 @@ import orjson
 
 from shared.kernel.canonical import Json, canonical
 from shared.kernel.clock import Clock, Millis, to_datetime
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import (
     Create,
     Data,
-    Delete,
     Document,
     Documents,
     OutcomeUnknown,
@@ -29,6 +29,7 @@ from shared.kernel.documents import (
     Where,
     Write,
 )
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.kernel.money import MICRO_PER_CREDIT
@@ -216,12 +217,13 @@ class Losses:
             log("losses_of_model", "WARNING", model=model, cause=cause, count=total.count, amount=total.amount)
         return totals
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all losses of a user who leaves. Absorbed amounts stay in the journal."""
-        for collection in ("loss_events", "losses"):
-            query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=PAGE)
-            while found := self._documents.query(query):
-                self._documents.commit([Delete(document.path) for document in found])
+        where = (Where("uid", "==", uid),)
+        return all(
+            delete_matching(self._documents, Query(collection=collection, where=where, limit=ERASE_PAGE), deadline)
+            for collection in ("loss_events", "losses")
+        )
 
     def _record(self, loss: Loss) -> None:
         """Alert, then store. A crash in between leads to a second alert, which is better than none.

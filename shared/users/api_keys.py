@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import (
     Create,
     Data,
@@ -212,14 +213,16 @@ class ApiKeys:
         """Store now as the last use of the key. Raises PreconditionFailed if the key was revoked meanwhile."""
         self._documents.commit([Patch(_path(key_id), {"last_used_at": to_datetime(self._clock.now())})])
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all keys of a user who leaves."""
         while (roster := self._roster(uid)).version is not None:
             gone = [Delete(_path(key_id)) for key_id in roster.ids]
             try:
                 self._documents.commit([*gone, Delete(_roster_path(uid), roster.version)])
             except PreconditionFailed:
-                continue
+                if deadline.is_over():
+                    return False
+        return True
 
     def _refuse_second(self, roster: _Roster, operation: OperationId, fingerprint: str) -> None:
         for document in self._documents.get_all([_path(key_id) for key_id in roster.ids]):

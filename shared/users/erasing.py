@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Delete, Documents, Query
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.ids import Uid
-
-ERASE_BATCH = 200
 
 
 class Erasable(Protocol):
     """Part that stores personal data of users."""
 
-    def erase(self, uid: Uid) -> None:
-        """Remove all data of the user. A repeated call, or one after a crash, removes the rest."""
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
+        """Remove the user's data until the deadline. Return True if nothing is left.
+
+        A repeated call, also one after a crash, removes the rest.
+        """
         ...
 
 
@@ -24,9 +27,10 @@ class Below:
     documents: Documents
     collection: str
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Remove all data of the user; see `Erasable.erase`."""
-        _delete_all(self.documents, Query(collection=self.collection.format(uid=uid), limit=ERASE_BATCH))
+        query = Query(collection=self.collection.format(uid=uid), limit=ERASE_PAGE)
+        return delete_matching(self.documents, query, deadline)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,8 @@ class AtPath:
     documents: Documents
     path: str
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Remove the document of the user; see `Erasable.erase`."""
+        del deadline
         self.documents.commit([Delete(self.path.format(uid=uid))])
-
-
-def _delete_all(documents: Documents, query: Query) -> None:
-    while found := documents.query(query):
-        documents.commit([Delete(document.path) for document in found])
+        return True

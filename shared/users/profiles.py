@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Patch, PreconditionFailed, Put, Query, Value
+from shared.kernel.events import log_error
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.users.principal import Principal
@@ -97,13 +98,15 @@ class Profiles:
                 continue
         raise PreconditionFailed
 
-    def page(self, *, after: Uid | None, limit: int) -> list[Profile]:
-        """Return profiles and tombstones in the order of their ids."""
+    def page(self, *, after: Uid | None, limit: int) -> tuple[list[Profile], Uid | None]:
+        """Return profiles and tombstones in the order of their ids, and the uid before the next page, None at the end.
+
+        A profile that this release cannot read is logged and left out.
+        """
         start = None if after is None else (_path(after),)
-        return [
-            _profile(document)
-            for document in self._documents.query(Query(collection="users", limit=limit, after=start))
-        ]
+        found = self._documents.query(Query(collection="users", limit=limit, after=start))
+        profiles = [profile for profile in map(_readable, found) if profile is not None]
+        return profiles, Uid(found[-1].id) if len(found) == limit else None
 
     def _create(self, principal: Principal) -> Profile:
         data: Data = {
@@ -164,6 +167,14 @@ def _news(profile: Profile, principal: Principal) -> dict[str, Value]:
     if profile.is_anonymous and not principal.is_anonymous:
         news["is_anonymous"] = False
     return news
+
+
+def _readable(document: Document) -> Profile | None:
+    try:
+        return _profile(document)
+    except Exception as error:  # noqa: BLE001  # one broken profile must not hide all others
+        log_error("profile_not_readable", error, uid=document.id)
+        return None
 
 
 def _profile(document: Document) -> Profile:

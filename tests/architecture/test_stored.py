@@ -16,6 +16,7 @@ import pytest
 from emulator.stand_ins.paypal.certificates import authority
 from functions.dead_events import DeadEvents
 from functions.edge import MalformedEvent, deliver
+from shared.ai.chat.conversations import DELETE_BATCH
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.responses import Responses
 from shared.bootstrap import in_memory
@@ -339,7 +340,11 @@ def _talk(services, uid):
     services.ports.documents().commit(services.chat.conversations.writes_to_append(talk, [late]))
     services.chat.conversations.messages(uid, talks[0], cursor=late.position)
     services.chat.conversations.patch(uid, talks[0], {"title": "t"})
-    services.chat.conversations.delete(uid, talks[1])
+    large = services.chat.conversations.get(uid, talks[1])
+    for number in range(DELETE_BATCH):
+        each = replace(late, id=f"msg_{number}", conversation_id=large.id)
+        services.ports.documents().commit(services.chat.conversations.writes_to_append(large, [each]))
+    services.chat.conversations.delete(uid, large.id)
 
 
 def _paint(services, uid):

@@ -347,3 +347,15 @@ def test_due_documents_of_all_shards_come_in_pages_the_most_overdue_first(docume
 
     found = [document.path for document in (*first, *rest)]
     assert found == [kind.format(f"t{number}") for number in range(9)]
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+def test_a_query_of_paths_only_brings_no_data_and_the_same_versions(documents, is_group):
+    documents.commit([Create(f"things/{name}", {"uid": "ann", "text": "x" * 1_000}) for name in "abc"])
+    where = (Where("uid", "==", "ann"),)
+
+    whole = documents.query(Query(collection="things", group=is_group, limit=2, where=where))
+    found = documents.query(Query(collection="things", group=is_group, limit=2, where=where, is_paths_only=True))
+
+    assert [(each.path, each.version) for each in found] == [(each.path, each.version) for each in whole]
+    assert [each.data for each in found] == [{}, {}]

@@ -128,6 +128,7 @@ SERVER_ONLY = tuple(
         "packages/{id}",
         "checkout_places/{id}",
         "crypto_addresses/{id}",
+        "conversation_deletions/{id}",
         "conversation_states/{id}",
         "conversations/{id}/messages/{id}",
         "payment_refunds/{id}",

@@ -8,6 +8,7 @@ from typing import Any
 from shared.ai.chat.conversations import ConversationStore
 from shared.bootstrap import Services
 from shared.bootstrap.memory import memory
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Data, Documents
 from shared.kernel.expected import ExpectedVersions
 from shared.kernel.ids import LotId, OperationId, Uid, operation_id
@@ -93,6 +94,17 @@ class People:
 
     def again(self, documents: Documents | None = None, **changes: Any) -> "People":
         return replace(self, documents=documents or self.documents, parts=None, **changes)
+
+    def resume_leavings(self, limit: int = 10, deadline: Deadline = NEVER) -> int:
+        """Continue the departures that are due, and return the number of those that nobody else had."""
+        return sum(self.leaving.resume(each, deadline) is not None for each in self.leaving.due(limit))
+
+    def reconcile(self) -> Uid | None:
+        """Let the users of the first page leave whose login is gone, and return where the next page begins."""
+        gone, after = self.leaving.gone(after=None)
+        for uid in gone:
+            self.leaving.leave(uid)
+        return after
 
     def user(self, email: str | None = "ann@example.com", **details: Any) -> Principal:
         """A user who signed up and was seen."""

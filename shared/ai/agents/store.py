@@ -19,6 +19,7 @@ from shared.ai.agents.documents import (
 from shared.ai.agents.live import shown_step, shown_task
 from shared.ai.agents.task import LIVE, FileNotInTask, StoredFile, Task, TaskNotFound, TaskStep, step_id
 from shared.kernel.clock import Millis, to_datetime
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import (
     Create,
     Data,
@@ -36,8 +37,10 @@ from shared.kernel.documents import (
     Write,
 )
 from shared.kernel.due import DuePlace
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.ids import Uid, random_token
 from shared.kernel.pages import Page, owner_query, page_of
+from shared.kernel.side_by_side import side_by_side
 
 STEPS_READ_MAX = 5_000
 FILES_READ_MAX = 1_000
@@ -129,7 +132,7 @@ class AgentTaskStore:
         """Return the tasks of one form that are due for a worker at `now`, behind `after`, the most overdue first."""
         return (DUE_OLD_TASKS if is_old else DUE_TASKS).page(self._documents, now, limit, after)
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Remove all data of the user; see `Erasable.erase`.
 
         Each task is fenced first, so that a worker writes nothing after the eraser.
@@ -137,30 +140,37 @@ class AgentTaskStore:
         for collection in (JOBS, COLLECTION):
             query = Query(collection=collection, limit=ERASE_BATCH, where=(Where("uid", "==", uid),))
             while found := self._documents.query(query):
-                for document in found:
-                    self._erase_one(document)
+                if not self._erase_tasks(found, deadline):
+                    return False
+        return True
 
-    def _erase_one(self, document: Document) -> None:
-        """Erase a task with all its documents. If the task moves or goes meanwhile, do nothing: it is found again."""
+    def _erase_tasks(self, tasks: Sequence[Document], deadline: Deadline) -> bool:
+        """Erase tasks side by side. Return False if the deadline is over before all are erased."""
+        return all(side_by_side(lambda task: self._erase_one(task, deadline), tasks))
+
+    def _erase_one(self, document: Document, deadline: Deadline) -> bool:
+        """Erase a task with all its documents. If the task moves or goes meanwhile, do nothing: it is found again.
+
+        Return False if the deadline is over before that.
+        """
         job, shown = job_path(document.id), task_path(document.id)
         if document.path == shown and not is_old(document):
             moved = self._documents.get(job)
             if moved is not None:
-                self._erase_one(moved)
-                return
-        else:
+                return self._erase_one(moved, deadline)
+        elif not deadline.is_over():
             lease: Value = {"token": random_token(), "until": to_datetime(FAR), "fence": 2**40, "stamp": ""}
             version = document.version if is_old(document) else None
             try:
                 fence = {"lease": lease, "status": "cancelled", "due_at": None}
                 self._documents.commit([Patch(document.path, fence, version)])
             except PreconditionFailed:
-                return
+                return True
         for part in (f"{path}/{name}" for path in (job, shown) for name in ("steps", "files")):
-            below = Query(collection=part, limit=ERASE_BATCH)
-            while parts := self._documents.query(below):
-                self._documents.commit([Delete(each.path) for each in parts])
+            if not delete_matching(self._documents, Query(collection=part, limit=ERASE_PAGE), deadline):
+                return False
         self._documents.commit([Delete(job), Delete(shown)])
+        return True
 
     def _read(self, task_id: str) -> Document | None:
         """Return the document that workers claim, or that of a task of the old form."""

@@ -21,11 +21,13 @@ from shared.ai.chat.conversation_documents import (
     shown_data,
     state_data,
 )
+from shared.ai.chat.deletions import COLLECTION as DELETIONS
+from shared.ai.chat.deletions import ConversationBeingDeleted, ConversationDeletions, deletion_path
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
 from shared.ai.chat.message_pages import packed
 from shared.ai.chat.messages import Message, title_of
 from shared.ai.chat.moving import enough, rebuilt
-from shared.ai.chat.paths import COLLECTION, STATES, messages_path, state_path
+from shared.ai.chat.paths import COLLECTION, MESSAGES, STATES, messages_path, state_path
 from shared.ai.chat.paths import conversation_path as _path
 from shared.ai.chat.recollection import Recollection
 from shared.ai.chat.stored_messages import StoredMessages
@@ -33,6 +35,7 @@ from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, SystemCount, Tail, appended
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.creation import create_or_find
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import (
     Create,
     Delete,
@@ -46,6 +49,7 @@ from shared.kernel.documents import (
     Where,
     Write,
 )
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, NotFound
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
@@ -54,7 +58,8 @@ from shared.kernel.pages import Page, owner_query, page_of
 
 DELETE_BATCH = 50
 FIRST_MESSAGES = 2
-ERASE_BATCH = 50
+DELETE_SECONDS = 5.0
+"""Seconds in which a request deletes messages of a large conversation. The periodic job deletes the rest."""
 CREATE_ATTEMPTS_MAX = 12
 CREATE_PAUSE_SECONDS = 0.05
 EDITABLE = frozenset({"title", "model", "system_prompt"})
@@ -77,6 +82,7 @@ class ConversationStore:
         self._clock = clock
         self._stored = StoredMessages(documents)
         self._recollection = Recollection[Message]()
+        self.deletions = ConversationDeletions(documents, clock)
 
     def create(
         self,
@@ -93,7 +99,7 @@ class ConversationStore:
 
         `is_paying` says whether the user has credits: without credits, a user may keep only a few conversations.
 
-        Raises IdempotencyMismatch, StorageFull.
+        Raises IdempotencyMismatch, StorageFull, ConversationBeingDeleted.
         """
         conversation = self._new(uid, operation, title=title, model=model, system_prompt=system_prompt)
         creates = [
@@ -103,7 +109,7 @@ class ConversationStore:
         size = conversation_size(system_prompt)
 
         def create() -> Conversation:
-            kept = self._kept(uid).with_conversation(size, is_paying)
+            kept = self._kept_unless_deleted(uid, conversation.id).with_conversation(size, is_paying)
             self._documents.commit([*creates, kept.write])
             return conversation
 
@@ -112,7 +118,7 @@ class ConversationStore:
             lambda: self._found(conversation.id, uid, fingerprint),
             pause=lambda: self._clock.wait(CREATE_PAUSE_SECONDS * random.uniform(0.2, 1.8)),  # noqa: S311  # spreads
             attempts_max=CREATE_ATTEMPTS_MAX,
-            final=(StorageFull,),
+            final=(StorageFull, ConversationBeingDeleted),
         )
 
     def _found(self, conversation_id: str, uid: Uid, fingerprint: str) -> Conversation | None:
@@ -126,6 +132,16 @@ class ConversationStore:
         if fingerprint_of(found, state) != fingerprint or found.data["uid"] != uid:
             raise IdempotencyMismatch
         return conversation_of(found, state)
+
+    def _kept_unless_deleted(self, uid: Uid, conversation_id: str) -> StorageCount:
+        """Return the user's storage count. Its next write fails if a conversation is deleted meanwhile.
+
+        Raises ConversationBeingDeleted if messages of an earlier conversation of this id are still being deleted.
+        """
+        storage, deletion = self._documents.get_all([storage_path(uid), deletion_path(conversation_id)])
+        if deletion is not None:
+            raise ConversationBeingDeleted
+        return kept_in(uid, storage)
 
     def _kept(self, uid: Uid) -> StorageCount:
         return kept_in(uid, self._documents.get(storage_path(uid)))
@@ -234,25 +250,26 @@ class ConversationStore:
         return [self._kept(conversation.uid).with_bytes(more, is_paying).write] if more else []
 
     def delete(self, uid: Uid, conversation_id: str) -> None:
-        """Delete the conversation with all messages: in one commit if there are fewer than DELETE_BATCH messages.
+        """Delete the conversation with all messages: in one commit if there are fewer than DELETE_BATCH documents.
 
-        If there are more, the messages go first, so that the deletion can be repeated after a crash. A running turn
-        cannot restore messages, since the turn's commit needs the conversation. Raises ConversationNotFound.
+        If there are more, the conversation goes at once and the messages in pages, some of them after this call: see
+        `ConversationDeletions`. A running turn cannot restore messages, since the turn's commit needs the conversation.
+        Raises ConversationNotFound.
         """
         self.get(uid, conversation_id)
         self._recollection.forget_conversation(conversation_id)
-        while len(messages := self._message_paths(conversation_id)) == DELETE_BATCH:
-            self._documents.commit([Delete(path) for path in messages])
-        self._delete_at_once(uid, conversation_id)
+        if not self._delete_at_once(uid, conversation_id):
+            self.deletions.delete_messages(conversation_id, Deadline.within(self._clock, DELETE_SECONDS))
 
     def discard_empty(self, uid: Uid, conversation_id: str) -> None:
         """Delete the conversation if no messages exist. A missing conversation is ignored."""
         with suppress(ConversationNotFound, PreconditionFailed):
             self._delete_at_once(uid, conversation_id, is_kept_with_messages=True)
 
-    def _delete_at_once(self, uid: Uid, conversation_id: str, *, is_kept_with_messages: bool = False) -> None:
+    def _delete_at_once(self, uid: Uid, conversation_id: str, *, is_kept_with_messages: bool = False) -> bool:
         """Delete the conversation with its messages and reduce the user's storage count, in one commit.
 
+        If there are DELETE_BATCH documents or more, begin their deletion instead, and return False.
         The messages are listed after the conversation was read. A turn that ends later makes the commit fail, and the
         messages are listed again. If `is_kept_with_messages`, a conversation with messages stays. A repeated deletion
         does not reduce the count again.
@@ -261,18 +278,21 @@ class ConversationStore:
             conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
             messages = self._message_paths(conversation_id)
             if is_kept_with_messages and (messages or conversation.last is not None):
-                return
+                return True
+            is_whole = len(messages) < DELETE_BATCH
             size = conversation_size(conversation.system_prompt)
             writes: list[Write] = [Delete(_path(conversation_id), conversation.version)]
-            writes += map(Delete, [state_path(conversation_id), *messages])
+            writes.append(Delete(state_path(conversation_id)))
+            writes += map(Delete, messages) if is_whole else [self.deletions.write_to_begin(uid, conversation_id)]
             if storage[0] is not None:
                 writes.append(kept_in(uid, storage[0]).without_conversation(size).write)
             try:
                 self._documents.commit(writes)
-                return
+                return is_whole
             except PreconditionFailed:
                 if attempt == CREATE_ATTEMPTS_MAX:
                     raise
+        raise AssertionError("the last attempt returns or raises")
 
     def messages(self, uid: Uid, conversation_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Message]:
         """Return a page of the conversation's messages, newest first. Raises ConversationNotFound."""
@@ -427,23 +447,25 @@ class ConversationStore:
 
         return self._stored.writes_to_change(message.conversation_id, message.id, settled)
 
-    def erase(self, uid: Uid) -> None:
-        """Delete all conversations, turns and the storage count of a user who leaves."""
-        for document in self._owned(COLLECTION, uid):
-            try:
-                self.delete(uid, document.id)
-            except ConversationNotFound:
-                continue
-        for document in self._owned(STATES, uid):
-            self._documents.commit([Delete(document.path)])
-        for document in self._owned("turns", uid):
-            self._documents.commit([Delete(document.path)])
-        self._documents.commit([Delete(storage_path(uid))])
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
+        """Delete all conversations, turns and the storage count of a user who leaves; see `Erasable.erase`.
 
-    def _owned(self, collection: str, uid: Uid) -> Iterator[Document]:
-        query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
-        while found := self._documents.query(query):
-            yield from found
+        The conversations go first. Then no running turn can write a message.
+        """
+        where = (Where("uid", "==", uid),)
+        shown = Query(collection=COLLECTION, where=where, limit=ERASE_PAGE)
+        rest = (
+            Query(collection=STATES, where=where, limit=ERASE_PAGE),
+            Query(collection=MESSAGES, group=True, where=where, limit=ERASE_PAGE),
+            Query(collection=DELETIONS, where=where, limit=ERASE_PAGE),
+            Query(collection="turns", where=where, limit=ERASE_PAGE),
+        )
+        is_done = delete_matching(self._documents, shown, deadline, _paths_at_once) and all(
+            delete_matching(self._documents, query, deadline) for query in rest
+        )
+        if is_done:
+            self._documents.commit([Delete(storage_path(uid))])
+        return is_done
 
     def _new(
         self, uid: Uid, operation: OperationId, *, title: str | None, model: str | None, system_prompt: str | None
@@ -461,7 +483,7 @@ class ConversationStore:
         )
 
     def _message_paths(self, conversation_id: str) -> Sequence[str]:
-        query = Query(collection=messages_path(conversation_id), limit=DELETE_BATCH)
+        query = Query(collection=messages_path(conversation_id), limit=DELETE_BATCH, is_paths_only=True)
         return [document.path for document in self._documents.query(query)]
 
 
@@ -490,3 +512,7 @@ def _owned(found: Document | None, uid: Uid) -> Document:
     if found is None or found.data["uid"] != uid:
         raise ConversationNotFound
     return found
+
+
+def _paths_at_once(document: Document) -> Sequence[str]:
+    return (document.path, state_path(document.id))

@@ -2,6 +2,7 @@
 
 COLLECTION = "conversations"
 STATES = "conversation_states"
+MESSAGES = "messages"
 
 
 def conversation_path(conversation_id: str) -> str:
@@ -16,7 +17,7 @@ def state_path(conversation_id: str) -> str:
 
 def messages_path(conversation_id: str) -> str:
     """Return the path of the collection that holds the messages behind the tail."""
-    return f"{conversation_path(conversation_id)}/messages"
+    return f"{conversation_path(conversation_id)}/{MESSAGES}"
 
 
 def message_path(conversation_id: str, document_id: str) -> str:

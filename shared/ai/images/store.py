@@ -11,6 +11,7 @@ from shared.ai.images.documents import job_path_of, shown, task_of, work_data
 from shared.ai.images.tasks import ImageFacts, ImageTask
 from shared.ai.pictures import Picture
 from shared.kernel.clock import Millis
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import (
     Create,
     Data,
@@ -23,14 +24,16 @@ from shared.kernel.documents import (
     Where,
     Write,
 )
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.errors import NotFound
 from shared.kernel.ids import Uid, derived_id, is_safe_id, name_of
 from shared.kernel.money import Micro
 from shared.kernel.objects import ObjectNotFound, Objects
 from shared.kernel.pages import Page, owner_query, page_of
+from shared.kernel.side_by_side import side_by_side
 
 COLLECTION = "images"
-ERASE_BATCH = 50
+OBJECTS_PAGE = 200
 DELETE_ATTEMPTS_MAX = 8
 
 
@@ -130,14 +133,17 @@ class Images:
         task = replace(task, facts={key: facts for key, facts in task.facts.items() if key != image.id})
         return [Patch(found.path, work_data(task), found.version), shown(task)]
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all images of a user who leaves, including bytes that no document names."""
-        query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
-        while found := self._documents.query(query):
-            self._documents.commit([Delete(document.path) for document in found])
-        while names := self._objects.names(object_name(uid, "")):
-            for name in names:
-                self._objects.delete(name)
+        query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_PAGE)
+        if not delete_matching(self._documents, query, deadline):
+            return False
+        while not deadline.is_over():
+            names = self._objects.names(object_name(uid, ""), OBJECTS_PAGE)
+            side_by_side(self._objects.delete, names)
+            if len(names) < OBJECTS_PAGE:
+                return True
+        return False
 
 
 def path_of(image_id: str) -> str:

@@ -3,6 +3,7 @@
 The worker, the deletion of an image and the sweep change a task. Each change requires the version that was read.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from shared.ai.images.documents import (
@@ -22,11 +23,11 @@ from shared.ai.images.store import facts_of, image_in
 from shared.ai.images.store import path_of as image_path
 from shared.ai.images.tasks import OPEN, ImageTask, ImageTaskNotFound
 from shared.kernel.clock import Millis
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Delete, Document, Documents, PreconditionFailed, Query, Where
 from shared.kernel.due import DuePlace
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.ids import Uid, is_safe_id
-
-ERASE_BATCH = 50
 
 
 class ImageTasks:
@@ -60,16 +61,18 @@ class ImageTasks:
         """Return the open tasks of one form whose due time has come, behind `after`, the longest waiting first."""
         return (DUE_OLD_TASKS if is_old else DUE_TASKS).page(self._documents, now, limit, after)
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all tasks of a user who leaves. A run under way cannot record anything afterwards.
 
         All documents of a task go in one commit, so that no worker and no move writes one of them again.
         """
-        for collection in (COLLECTION, JOBS, ASKS):
-            query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
-            while found := self._documents.query(query):
-                paths = [of(document.id) for document in found for of in (path_of, job_path_of, ask_path_of)]
-                self._documents.commit([Delete(path) for path in paths])
+        where = (Where("uid", "==", uid),)
+        return all(
+            delete_matching(
+                self._documents, Query(collection=collection, where=where, limit=ERASE_PAGE), deadline, _paths_of_task
+            )
+            for collection in (COLLECTION, JOBS, ASKS)
+        )
 
     def _of_both_forms(self, query: Query) -> list[Document]:
         """Return what the query finds of tasks, then of tasks of the old form: their fields have the same names."""
@@ -95,3 +98,7 @@ class ImageTasks:
         version, *_ = self._documents.commit([job, *rest])
         assert not isinstance(job, Delete), "the document that workers claim is created first"
         return Document(path=job.path, data=job.data, version=version)
+
+
+def _paths_of_task(document: Document) -> Sequence[str]:
+    return [path_of(document.id), job_path_of(document.id), ask_path_of(document.id)]

@@ -4,6 +4,7 @@ from typing import Any, TypedDict, cast
 
 from shared.ai.models.catalogue import AUTO
 from shared.ai.models.choice import WEIGHT_MAX, Wish
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Data, Delete, Document, Documents, Put
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import ID_CHARACTERS_MAX, Uid
@@ -53,9 +54,10 @@ class Preferences:
         self._documents.commit([Put(preferences_path(uid), {"uid": uid, **cast("Data", chosen)})])
         return chosen
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete the preferences of a user who leaves."""
         self._documents.commit([Delete(preferences_path(uid))])
+        return True
 
 
 def wish_of(preferred: PreferredModels) -> Wish:

@@ -14,14 +14,15 @@ from typing import Any, cast
 from shared.ai.openai.passthrough import Json
 from shared.ai.tokens import Usage
 from shared.kernel.clock import DAY, Clock, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Create, Data, Delete, Documents, Patch, Query, Where
+from shared.kernel.deadline import NEVER, Deadline
+from shared.kernel.documents import Create, Data, Documents, Patch, Query, Where
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import Uid
 
 COLLECTION = "answers"
 KEPT_FOR: Millis = DAY
 CONTENT_BYTES_MAX = 900_000
-ERASE_BATCH = 200
 
 
 class AnswerNotKept(Conflict):
@@ -93,11 +94,10 @@ class Answers:
         told: Mapping[str, Any] = json.loads(zlib.decompress(cast("bytes", document.data["content"])))
         return StoredAnswer(**told)
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all stored answers of a user who leaves."""
-        query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
-        while found := self._documents.query(query):
-            self._documents.commit([Delete(document.path) for document in found])
+        query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_PAGE)
+        return delete_matching(self._documents, query, deadline)
 
 
 def _packed(stored: StoredAnswer) -> bytes | None:

@@ -13,7 +13,9 @@ from typing import Any, cast
 
 from shared.ai.openai.passthrough import Json
 from shared.kernel.clock import DAY, Clock, from_datetime, to_datetime
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Data, Delete, Document, Documents, Patch, Put, Query, Where, Write
+from shared.kernel.erasing import ERASE_PAGE, delete_matching
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.ids import Uid, derived_id
 
@@ -32,7 +34,6 @@ REFERENCES_MAX = 1_000
 RESOLVED_BYTES_MAX = 4 * 1024 * 1024
 """Most bytes that a request may refer to in all, as JSON. A request itself may be as large."""
 READS_AT_ONCE = 100
-ERASE_BATCH = 200
 ENCRYPTED = "reasoning.encrypted_content"
 
 
@@ -135,12 +136,13 @@ class KeptResponses:
         paths = {_item_path(uid, str(item["id"])) for _, item in _named_items(response)}
         self._documents.commit([Delete(_path_of(uid, response_id)), *map(Delete, sorted(paths))])
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all stored responses and items of a user."""
-        for collection in (RESPONSES, ITEMS):
-            query = Query(collection=collection, where=(Where("uid", "==", uid),), limit=ERASE_BATCH)
-            while found := self._documents.query(query):
-                self._documents.commit([Delete(document.path) for document in found])
+        where = (Where("uid", "==", uid),)
+        return all(
+            delete_matching(self._documents, Query(collection=collection, where=where, limit=ERASE_PAGE), deadline)
+            for collection in (RESPONSES, ITEMS)
+        )
 
     def resolved(self, uid: Uid, body: Json) -> Json:
         """Return the request with all references replaced by the stored items.

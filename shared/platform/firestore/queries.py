@@ -31,6 +31,8 @@ def run_query_request(root: str, query: Query) -> Any:
     source = structured.from_.add()
     source.collection_id, source.all_descendants = collection, query.group
     structured.limit.value = query.limit
+    if query.is_paths_only:
+        structured.select.fields.add().field_path = NAME
     _add_filters(structured, query.where, list(_id_bounds(request.parent, collection, query)))
     for field, is_descending in _orders(query):
         order = structured.order_by.add()

@@ -60,7 +60,10 @@ class MemoryDocuments:
             found = [document for document in self._candidates(query) if _matches(document, query)]
             found.sort(key=cmp_to_key(lambda a, b: _compare_documents(a, b, query.order_by)))
             behind = [document for document in found if _is_after(document, query)]
-            return [_copied(document) for document in behind[: query.limit]]
+            return [
+                replace(document, data={}) if query.is_paths_only else _copied(document)
+                for document in behind[: query.limit]
+            ]
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         """Apply all writes or none, and return the new version of each, in order; see `Documents.commit`."""

@@ -24,7 +24,8 @@ class VersionedDocuments:
 
     def query(self, query: Query) -> list[Document]:
         """Return the matching documents; see `Documents.query`. Conditions are compared with the stored forms."""
-        return [opened(each, self._schemas) for each in self.inner.query(query)]
+        found = self.inner.query(query)
+        return found if query.is_paths_only else [opened(each, self._schemas) for each in found]
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         """Apply all writes or none, each document with its schema version; see `Documents.commit`."""

@@ -10,17 +10,16 @@ from datetime import datetime
 from typing import Literal, cast
 
 from shared.kernel.clock import HOUR, MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import (
     Create,
     Document,
     Documents,
-    Order,
     PreconditionFailed,
     Put,
-    Query,
     Value,
-    Where,
 )
+from shared.kernel.due import DueList, DuePlace
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid
@@ -35,6 +34,9 @@ LEASE_SECONDS = 600
 """Lease on one leaving, longer than any function may run. So two workers overlap only if the first has died."""
 SWEEP_DELAY: Millis = 15 * MINUTE
 """Delay of the sweep. No request from before the bar still runs: ten seconds of memory, nine minutes of call."""
+LEAVE_SECONDS = 20.0
+"""Seconds that a request or an event spends on a departure. The periodic job does the rest."""
+DUE_LEAVINGS = DueList(collection="leavings")
 BACKOFF: Millis = MINUTE
 BACKOFF_MAX: Millis = HOUR
 ALERT_EVERY_ATTEMPTS = 5
@@ -47,10 +49,13 @@ State = Literal["leaving", "done"]
 
 @dataclass(frozen=True, slots=True)
 class LeavingStep:
-    """One step of a user's departure. `name` is the name under which the finished step is recorded."""
+    """One step of a user's departure. `name` is the name under which the finished step is recorded.
+
+    `do` works until the deadline, and returns True if the step is finished.
+    """
 
     name: str
-    do: Callable[[Uid], None]
+    do: Callable[[Uid, Deadline], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,7 @@ class _Progress:
     done: list[str]
     barred_at: Millis | None
     failed: str | None = None
+    is_cut_short: bool = False
 
 
 class Leaving:
@@ -100,51 +106,51 @@ class Leaving:
             LeavingStep("bar", self._bar),
             LeavingStep("close_account", self._close_account),
             LeavingStep("erase", self._erase),
-            LeavingStep("delete_login", identity.delete_user),
+            LeavingStep("delete_login", self._delete_login),
         )
         self._sweep = LeavingStep("sweep", self._erase)
 
-    def leave(self, uid: Uid) -> State:
-        """Begin the departure of a user, and do as many steps as possible now.
+    def leave(self, uid: Uid, deadline: Deadline | None = None) -> State:
+        """Begin the departure of a user, and do as many steps as possible now, until the deadline.
 
-        Return `done`, or `leaving` if steps are left.
+        Return `done`, or `leaving` if steps are left. Without a deadline the work takes LEAVE_SECONDS at most.
 
         The steps that are left are done by `resume`. Raises Unavailable if the departure could not be stored. Of two
         calls at once, one does the work.
         """
         leaving = self._begin(uid)
-        return "done" if leaving is None else self._advance(leaving) or "leaving"
+        if leaving is None:
+            return "done"
+        return self._advance(leaving, deadline or Deadline.within(self._clock, LEAVE_SECONDS)) or "leaving"
 
-    def resume(self, limit: int) -> int:
-        """Continue up to `limit` departures of users that are due, and return the number of those that were continued.
+    def due(self, limit: int, after: DuePlace | None = None) -> list[Document]:
+        """Return the departures that are due, behind `after`, the most overdue first.
 
-        A departure is due if its worker crashed, if a step failed, or if the last erasure is due.
+        A departure is due if its worker crashed, if a step failed or was cut short, or if the last erasure is due.
         """
-        now = to_datetime(self._clock.now())
-        query = Query(
-            collection="leavings", limit=limit, where=(Where("due_at", "<=", now),), order_by=(Order("due_at"),)
-        )
-        due = [_leaving(document) for document in self._documents.query(query)]
-        return sum(self._advance(leaving) is not None for leaving in due)
+        return DUE_LEAVINGS.page(self._documents, self._clock.now(), limit, after)
 
-    def reconcile(self, *, after: Uid | None) -> Uid | None:
-        """Let users leave whose login is gone, one page at a time.
+    def resume(self, document: Document, deadline: Deadline) -> State | None:
+        """Continue a departure that is due, until the deadline. Return None if another worker has the departure."""
+        return self._advance(_leaving(document), deadline)
 
-        Return the uid behind which the next page begins; None at the end. Events of deleted logins may be lost; this
-        job finds such users. If most logins of a page are gone, nobody leaves, since a tenant may be missing from the
-        settings, or the wrong project is asked.
+    def gone(self, *, after: Uid | None) -> tuple[Sequence[Uid], Uid | None]:
+        """Return the users of a page whose login is gone, and the uid behind which the next page begins, None at the
+        end.
+
+        Events of deleted logins may be lost; this finds such users. If most logins of a page are gone, return no user,
+        since a tenant may be missing from the settings, or the wrong project is asked.
         """
-        page = self._profiles.page(after=after, limit=RECONCILE_PAGE)
+        page, onward = self._profiles.page(after=after, limit=RECONCILE_PAGE)
         active = [profile.uid for profile in page if not profile.is_closed]
-        existing = self._identity.existing(active)
+        existing = self._identity.existing(active) if active else frozenset()
         gone = [uid for uid in active if uid not in existing]
         if len(gone) > GONE_MAX and len(gone) > len(active) // 2:
             self._alerts.alert("logins_gone_at_once", gone=len(gone), active=len(active), after=after or "")
             gone = []
         for uid in gone:
             log("login_found_gone", uid=uid)
-            self.leave(uid)
-        return page[-1].uid if len(page) == RECONCILE_PAGE else None
+        return gone, onward
 
     def _begin(self, uid: Uid) -> _Leaving | None:
         """Store that this user leaves, or find the stored leaving. Return None if the leaving is complete.
@@ -170,15 +176,16 @@ class Leaving:
                 document = self._documents.get(path)
         return _leaving(document) if document is not None and "due_at" in document.data else None
 
-    def _advance(self, leaving: _Leaving) -> State | None:
-        """Do the remaining steps under a lease. Return None if another worker has the lease or nothing is due.
+    def _advance(self, leaving: _Leaving, deadline: Deadline) -> State | None:
+        """Do the remaining steps under a lease, until the deadline.
 
-        Failures are recorded and tried again later, never raised.
+        Return None if another worker has the lease or nothing is due. Failures are recorded and tried again later,
+        never raised.
         """
         leased = self._claim(leaving)
         if leased is None:
             return None
-        progress = self._run(leaving)
+        progress = self._run(leaving, deadline)
         try:
             return self._remember(leased, leaving, progress)
         except DomainError as error:
@@ -197,29 +204,32 @@ class Leaving:
             log("leaving_not_leased", uid=leaving.uid, code=error.code)
             return None
 
-    def _run(self, leaving: _Leaving) -> _Progress:
+    def _run(self, leaving: _Leaving, deadline: Deadline) -> _Progress:
         """Do each step that is not done yet. Only the bar must come before all others, and the sweep after them."""
         progress = _Progress(done=list(leaving.done), barred_at=leaving.barred_at)
         for step in self._steps:
-            self._do(step, leaving.uid, progress)
+            self._do(step, leaving.uid, deadline, progress)
             if progress.barred_at is None:
                 if step.name not in progress.done:
                     return progress
                 progress.barred_at = self._clock.now()
         if self._clock.now() >= _sweep_at(progress):
-            self._do(self._sweep, leaving.uid, progress)
+            self._do(self._sweep, leaving.uid, deadline, progress)
         return progress
 
-    def _do(self, step: LeavingStep, uid: Uid, progress: _Progress) -> None:
+    def _do(self, step: LeavingStep, uid: Uid, deadline: Deadline, progress: _Progress) -> None:
         if step.name in progress.done:
             return
         try:
-            step.do(uid)
+            is_finished = step.do(uid, deadline)
         except Exception as error:  # noqa: BLE001  # whatever it is, the other data must go all the same
             progress.failed = error.code if isinstance(error, DomainError) else type(error).__name__
             log("leaving_step_failed", "ERROR", uid=uid, step=step.name, code=progress.failed)
         else:
-            progress.done.append(step.name)
+            if is_finished:
+                progress.done.append(step.name)
+            else:
+                progress.is_cut_short = True
 
     def _remember(self, leased: LeasedDocument, leaving: _Leaving, progress: _Progress) -> State:
         """Store the finished steps and free the lease. If another worker has taken over, store nothing.
@@ -236,26 +246,46 @@ class Leaving:
         attempts = 0 if progress.failed is None else leaving.attempts + 1
         if progress.failed is not None and attempts % ALERT_EVERY_ATTEMPTS == 0:
             self._alerts.alert("leaving_stuck", uid=leaving.uid, attempts=attempts, code=progress.failed)
-        due_at = now + min(BACKOFF << min(attempts, 10), BACKOFF_MAX) if progress.failed else _sweep_at(progress)
+        if progress.failed:
+            due_at = now + min(BACKOFF << min(attempts, 10), BACKOFF_MAX)
+        else:
+            due_at = now if progress.is_cut_short else _sweep_at(progress)
         fields: dict[str, Value] = {"done": progress.done, "attempts": attempts, "due_at": to_datetime(due_at)}
         if progress.barred_at is not None:
             fields["barred_at"] = to_datetime(progress.barred_at)
         leased.free(fields)
         return "leaving"
 
-    def _bar(self, uid: Uid) -> None:
+    def _bar(self, uid: Uid, _: Deadline) -> bool:
         """Bar the user: tokens of this user are refused from now on, and the profile is a tombstone."""
         self._profiles.erase(uid)
         self._first_sight.forget_caller(uid)
+        return True
 
-    def _close_account(self, uid: Uid) -> None:
+    def _close_account(self, uid: Uid, _: Deadline) -> bool:
         leaving = self._documents.get(f"leavings/{uid}")
         mailbox = None if leaving is None else leaving.data.get("mailbox")
         self._closing.close(uid, mailbox if isinstance(mailbox, str) else None)
+        return True
 
-    def _erase(self, uid: Uid) -> None:
+    def _delete_login(self, uid: Uid, _: Deadline) -> bool:
+        self._identity.delete_user(uid)
+        return True
+
+    def _erase(self, uid: Uid, deadline: Deadline) -> bool:
+        """Erase all parts until the deadline, and return True if nothing is left.
+
+        A part that fails holds up no other part. Raises the first error of a part.
+        """
+        failures, is_done = list[Exception](), True
         for part in self._parts:
-            part.erase(uid)
+            try:
+                is_done = part.erase(uid, deadline) and is_done
+            except Exception as error:  # noqa: BLE001  # the other parts must go all the same
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return is_done
 
 
 def _leaving(document: Document) -> _Leaving:

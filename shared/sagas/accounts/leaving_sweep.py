@@ -2,9 +2,8 @@
 
 from shared.kernel.ids import Uid
 from shared.sagas.accounts.leaving import Leaving
+from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
-
-RESUME_PAGE = 20
 
 
 class LeavingJobs:
@@ -15,17 +14,14 @@ class LeavingJobs:
 
     def resume(self, run: JobRun) -> None:
         """Continue the erasure of users who leave, if a step failed, a worker died, or the last erasure is due."""
-        while not run.is_over():
-            taken = self._leaving.resume(RESUME_PAGE)
-            run.done += taken
-            if taken < RESUME_PAGE:
-                return
+        attempt_due(run, "leavings", [self._leaving.due], self._leaving.resume)
 
     def reconcile(self, run: JobRun) -> None:
         """Find users whose login is gone without an event, from the cursor on, and let them leave."""
         while not run.is_over():
-            after = self._leaving.reconcile(after=Uid(run.cursor) if run.cursor else None)
+            gone, after = self._leaving.gone(after=Uid(run.cursor) if run.cursor else None)
+            if run.attempt_all("reconcile_users", gone, self._leaving.leave) < len(gone):
+                return
             run.cursor = after or ""
-            run.done += 1
             if after is None:
                 return

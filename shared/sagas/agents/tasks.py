@@ -23,6 +23,7 @@ from shared.ai.models.catalogue import AUTO, Catalogue, Model
 from shared.ai.models.preferences import Preferences
 from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.creation import create_or_find
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Data, Document, Documents, PreconditionFailed, Value, Write
 from shared.kernel.due import DuePlace
 from shared.kernel.errors import Forbidden, IdempotencyMismatch, InvalidValue
@@ -215,9 +216,9 @@ class Agents:
         log("agent_task_resumed", task_id=task_id, uid=uid, spender=asked.spender)
         return self._tasks.get(uid, task_id)
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Remove all data of the user; see `Erasable.erase`."""
-        self._tasks.erase(uid)
+        return self._tasks.erase(uid, deadline)
 
     def due(self, limit: int, after: DuePlace | None = None, *, is_old: bool = False) -> Sequence[Document]:
         """Return the tasks of one form that wait for a worker; see `AgentTaskStore.due`."""

@@ -11,6 +11,7 @@ from typing import cast
 
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.creation import UNCLEAR
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import (
     Create,
     Data,
@@ -151,9 +152,10 @@ class StopRequests:
         recent = Query(collection=COLLECTION, where=(Where("expires_at", ">", now),), limit=1)
         return watches.watch(recent, listener)
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete the requests of a user who leaves."""
         self._documents.commit([Delete(_path(uid))])
+        return True
 
     def _live(self, document: Document | None) -> list[StopRequest]:
         now = self._clock.now()

@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from shared.kernel.clock import SECOND
+from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Create, Put, Query, StoreUnavailable
 from shared.kernel.events import Field
 from shared.kernel.ids import HoldId, LotId, Uid
@@ -124,12 +125,12 @@ def test_a_leaving_is_done_after_its_second_sweep():
     uid = resident(people)
     people.leaving.leave(uid)
     people.documents.commit([Create("turns/late", {"uid": uid, "text": "a request that was under way"})])
-    assert people.leaving.resume(10) == 0
+    assert people.resume_leavings() == 0
 
     people.clock.advance(SWEEP_DELAY)
 
-    assert people.leaving.resume(10) == 1
-    assert people.leaving.resume(10) == 0
+    assert people.resume_leavings() == 1
+    assert people.resume_leavings() == 0
     assert_gone(people, uid)
     assert people.stored(f"leavings/{uid}")["done"] == [*STEPS, "sweep"]
 
@@ -142,7 +143,7 @@ def test_leaving_twice_is_leaving_once():
 
     assert people.leaving.leave(uid) == "leaving"
     people.clock.advance(SWEEP_DELAY)
-    people.leaving.resume(10)
+    people.resume_leavings()
 
     assert people.leaving.leave(uid) == "done"
     assert people.ledger.balance(uid).seq == entries
@@ -179,7 +180,7 @@ def commits_of_a_leaving() -> int:
     counting = FaultyDocuments(people.documents)
     people.again(counting).leaving.leave(uid)
     people.clock.advance(SWEEP_DELAY)
-    people.again(counting).leaving.resume(1)
+    people.again(counting).resume_leavings(1)
     return counting.commits
 
 
@@ -193,7 +194,7 @@ def test_a_crash_at_any_commit_is_finished_by_resuming(at: int, when):
     def leave_and_sweep() -> None:
         faulty.leaving.leave(uid)
         people.clock.advance(SWEEP_DELAY)
-        faulty.leaving.resume(10)
+        faulty.resume_leavings()
 
     with pytest.raises(Crash):
         leave_and_sweep()
@@ -201,7 +202,7 @@ def test_a_crash_at_any_commit_is_finished_by_resuming(at: int, when):
     people.again().leaving.leave(uid)
     for _ in range(3):
         people.clock.advance(max(LEASE_SECONDS * SECOND, SWEEP_DELAY))
-        people.again().leaving.resume(10)
+        people.again().resume_leavings()
 
     assert_gone(people, uid)
     assert sorted(people.stored(f"leavings/{uid}")["done"]) == sorted([*STEPS, "sweep"])
@@ -217,7 +218,7 @@ def test_a_failing_store_is_tried_again_and_never_raised(at: int):
     faulty.leaving.leave(uid)
     for _ in range(4):
         people.clock.advance(max(LEASE_SECONDS * SECOND, SWEEP_DELAY))
-        faulty.leaving.resume(10)
+        faulty.resume_leavings()
 
     assert_gone(people, uid)
     assert sorted(people.stored(f"leavings/{uid}")["done"]) == sorted([*STEPS, "sweep"])
@@ -250,13 +251,13 @@ def test_one_stuck_part_keeps_no_other_data_and_is_told_to_a_person():
 
     for _ in range(ALERT_EVERY_ATTEMPTS):
         people.clock.advance(BACKOFF_MAX)
-        stuck.leaving.resume(10)
+        stuck.resume_leavings()
 
     told: dict[str, Field] = {"uid": uid, "attempts": ALERT_EVERY_ATTEMPTS, "code": "identity_unavailable"}
     assert people.alerts.raised == [Alert("leaving_stuck", told)]
     people.identity.delete_user = login  # type: ignore[method-assign]
     people.clock.advance(BACKOFF_MAX)
-    people.again().leaving.resume(10)
+    people.again().resume_leavings()
     assert_gone(people, uid)
 
 
@@ -280,7 +281,7 @@ def test_a_stuck_leaving_is_swept_all_the_same_and_stays_due():
     people.documents.commit([Create("turns/late", {"uid": uid, "text": "a request that was under way"})])
 
     people.clock.advance(SWEEP_DELAY)
-    people.again().leaving.resume(10)
+    people.again().resume_leavings()
 
     left = people.stored(f"leavings/{uid}")
     assert traces(people, uid) == []
@@ -319,7 +320,7 @@ def test_resuming_takes_what_is_due_longest_first_and_no_more_than_asked():
         people.clock.advance(1000)
     people.clock.advance(SWEEP_DELAY)
 
-    taken = people.leaving.resume(2)
+    taken = people.resume_leavings(2)
 
     states = ["done_at" in people.stored(f"leavings/{uid}") for uid in uids]
     assert (taken, states) == (2, [True, True, False])
@@ -332,7 +333,7 @@ def test_nobody_leaves_when_most_logins_are_gone_at_once():
     for uid in gone:
         people.identity.delete_user(uid)
 
-    people.leaving.reconcile(after=None)
+    people.reconcile()
 
     assert {people.profile(uid).status for uid in (*gone, stays)} == {"active"}
     assert [alert.event for alert in people.alerts.raised] == ["logins_gone_at_once"]
@@ -346,7 +347,7 @@ def test_many_users_leave_when_they_are_few_of_all():
     for uid in gone:
         people.identity.delete_user(uid)
 
-    people.leaving.reconcile(after=None)
+    people.reconcile()
 
     assert {people.profile(uid).status for uid in gone} == {"closed"}
     assert people.alerts.raised == []
@@ -357,7 +358,7 @@ def test_a_login_that_vanished_unheard_is_found():
     gone, stays = resident(people), people.user("bob@example.com").uid
     people.identity.delete_user(gone)
 
-    rest = people.leaving.reconcile(after=None)
+    rest = people.reconcile()
 
     assert rest is None
     assert_gone(people, gone)
@@ -371,11 +372,12 @@ class SlowPart:
         self.people: People | None = None
         self.erasures = 0
 
-    def erase(self, uid: Uid) -> None:
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         self.erasures += 1
         if self.erasures == 1 and self.people is not None:
             self.people.clock.advance(LEASE_SECONDS * SECOND)
-            self.people.again().leaving.resume(10)
+            self.people.again().resume_leavings()
+        return True
 
 
 def test_a_worker_overtaken_in_a_leaving_records_nothing():

@@ -1,0 +1,41 @@
+"""Erasure of many documents in pages, until a deadline."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Delete, Document, Documents, InvalidWrite, OutcomeUnknown, Query
+
+ERASE_PAGE = 250
+"""Documents of a page: those of one query without data, and of one commit."""
+PAGE_SHRINKS = 5
+"""Divisor of a page that the store does not delete in one commit, as documents may have a megabyte."""
+
+
+def _itself(document: Document) -> Sequence[str]:
+    return (document.path,)
+
+
+def delete_matching(
+    documents: Documents, query: Query, deadline: Deadline, paths_of: Callable[[Document], Sequence[str]] = _itself
+) -> bool:
+    """Delete the documents that match, page by page. Return True if none is left, False if the deadline is over.
+
+    The query's limit is replaced. `paths_of` names the documents to delete for each match, the match included. Raises
+    StoreUnavailable, and OutcomeUnknown or InvalidWrite if the store does not delete a single match.
+    """
+    page = replace(query, limit=ERASE_PAGE, is_paths_only=True)
+    while not deadline.is_over():
+        found = documents.query(page)
+        paths = dict.fromkeys(path for document in found for path in paths_of(document))
+        try:
+            if paths:
+                documents.commit([Delete(path) for path in paths])
+        except (OutcomeUnknown, InvalidWrite):
+            if page.limit == 1:
+                raise
+            page = replace(page, limit=max(1, page.limit // PAGE_SHRINKS))
+        else:
+            if len(found) < page.limit:
+                return True
+    return False
