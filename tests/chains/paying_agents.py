@@ -136,6 +136,12 @@ class PayingAgents:
         headers = {"Authorization": f"Bearer {agent.key}", "PAYMENT-SIGNATURE": agent.header}
         return (app or self.app).test_client().post(CALL, json=agent.body, headers=headers)
 
+    def is_asked_to_pay(self, agent: Agent) -> bool:
+        """Return True if another call of the agent, without a payment, is offered payments."""
+        body = {**agent.body, "messages": [{"role": "user", "content": "Another call"}]}
+        headers = {"Authorization": f"Bearer {agent.key}"}
+        return bool(offers_in(self.app.test_client().post(CALL, json=body, headers=headers)))
+
     def ask_until_answered(self, agent: Agent) -> int:
         """Send the same request until the answer is final, and return the status. Time passes, and blocks come."""
         status = 0
@@ -234,6 +240,9 @@ def killed(world: PayingAgents, agent: Agent) -> None:
         world.ask(agent, app)
     except Killed:
         world.tally["killed workers"] += 1
+    address = world.services.crypto.agent_wallets.address(agent.uid)
+    if address is not None and address.authorized:
+        assert not world.is_asked_to_pay(agent), "a payment that may still be sent is not asked for again"
     if world.random.random() < 0.5:
         world.facilitator.ways = ["failed"]
     world.clock.advance(LEASE_SECONDS * SECOND)

@@ -92,10 +92,13 @@ class AuthorizedOrder:
         return self.state in OVER
 
     def is_on_its_way(self, now: Millis) -> bool:
-        """Return True if coins were sent for the order, as far as known, and may still come or do not count yet."""
+        """Return True if coins may still come for the order, or do not count yet.
+
+        So also before the first sending: if the worker died, a later run sends the authorization.
+        """
         if self.state == "used":
             return True
-        return self.state == "open" and self.sent_at is not None and not self.refusal and now < self.ends_at
+        return self.state == "open" and not self.refusal and now < self.ends_at
 
     def is_to_send(self, now: Millis) -> bool:
         """Return True if the facilitator should get the authorization now: never sent, or without an answer."""

@@ -86,6 +86,14 @@ def undecided(record: AddressRecord) -> tuple[AuthorizedOrder, ...]:
     return tuple(each for each in record.authorized if not each.is_over or each.payment in record.unsettled)
 
 
+def is_payment_on_its_way(record: AddressRecord, now: Millis) -> bool:
+    """Return True if coins may still come for an order of the address, or coins came and are no credits yet."""
+    return any(
+        each.is_on_its_way(now) or (each.state == "claimed" and each.payment in record.unsettled)
+        for each in record.authorized
+    )
+
+
 def with_order(record: AddressRecord, order: AuthorizedOrder) -> AddressRecord:
     """Return the record with one more order. Of those that are decided, only the newest are remembered."""
     known = undecided(record)

@@ -25,7 +25,13 @@ from shared.payments.chains.agent_wallet import (
     wallet_path,
 )
 from shared.payments.chains.authorizations import Authorization, AuthorizedOrder, payment_id_of
-from shared.payments.chains.authorized_claims import ORDER_REF, SMALL_CENTS, undecided, with_order
+from shared.payments.chains.authorized_claims import (
+    ORDER_REF,
+    SMALL_CENTS,
+    is_payment_on_its_way,
+    undecided,
+    with_order,
+)
 from shared.payments.chains.claims import exact_text
 from shared.payments.chains.quote import Quote
 from shared.payments.chains.seen import TRANSACTION_REF, UNPAID
@@ -158,8 +164,8 @@ class AgentPayments:
 
         Raises TopUpUnderWay if a payment of the user is on its way: nobody shall pay again for what is paid.
         """
-        now = self._clock.now()
-        if any(each.is_on_its_way(now) for each in self._wallets.orders(uid)):
+        address = self._wallets.address(uid)
+        if address is not None and is_payment_on_its_way(address, self._clock.now()):
             raise TopUpUnderWay
         return self.offers(uid, key)
 

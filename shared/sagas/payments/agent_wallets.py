@@ -1,6 +1,5 @@
 """Address to which agents of a user pay: taken once, and again only if later coins would wait for an operator."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.kernel.clock import SECOND, Clock, Millis
@@ -9,7 +8,6 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.ids import Uid
 from shared.payments.chains.addresses import AddressRecord, address_path, from_data, to_data
 from shared.payments.chains.agent_wallet import AgentWallet, wallet_data, wallet_from, wallet_path
-from shared.payments.chains.authorizations import AuthorizedOrder
 from shared.payments.chains.networks import Family
 from shared.sagas.payments.coin_terms import CoinTerms
 from shared.sagas.payments.crypto_following import AddressFollower
@@ -60,11 +58,10 @@ class AgentWallets:
         """Return the document of a wallet; None if the user has none."""
         return self._documents.get(wallet_path(uid))
 
-    def orders(self, uid: Uid) -> Sequence[AuthorizedOrder]:
-        """Return the orders that the user's address remembers; none for a user without an address."""
+    def address(self, uid: Uid) -> AddressRecord | None:
+        """Return the user's address with the orders; None for a user without an address."""
         found = self._documents.get(wallet_path(uid))
-        record = None if found is None else self._record(wallet_from(found.data).index)
-        return () if record is None else record.authorized
+        return None if found is None else self._record(wallet_from(found.data).index)
 
     def _made(self, uid: Uid, found: Document | None) -> AgentWallet | None:
         """Store a wallet with a new address, and return the wallet. None if somebody else did: read again."""

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 from eth_account import Account
 
+from shared.kernel.clock import SECOND
 from shared.payments.chains.authorizations import (
     ENDED,
     RESEND,
@@ -80,6 +81,23 @@ def level(standing: int, **changes) -> LevelRecord:
 
 def facts(*, used=True, deep=True, time=NOW) -> NonceFacts:
     return NonceFacts(is_used=used, is_used_deep=deep, deep_time=time)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_on_its_way"),
+    [
+        ({}, True),
+        ({"sent_at": NOW}, True),
+        ({"sent_at": NOW, "refusal": "no"}, False),
+        ({"sent_at": NOW, "state": "used"}, True),
+        ({"sent_at": NOW, "state": "claimed"}, False),
+        ({"sent_at": NOW, "state": "unpaid"}, False),
+        ({"state": "expired"}, False),
+        ({"authorization": replace(signed(), valid_before=NOW // SECOND)}, False),
+    ],
+)
+def test_order_is_on_its_way_while_coins_may_come(changes, is_on_its_way):
+    assert order(**changes).is_on_its_way(NOW) is is_on_its_way
 
 
 def test_separator_is_the_one_of_usdc_on_base():
