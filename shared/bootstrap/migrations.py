@@ -66,6 +66,16 @@ def _conversations(services: "Services") -> "Migration":
     return _split("conversations", "conversations", move)
 
 
+def _conversation_tails(services: "Services") -> "Migration":
+    from shared.kernel.ids import Uid
+
+    def move(document: "Document") -> bool:
+        services.chat.conversations.move_tail(Uid(str(document.data["uid"])), document)
+        return True
+
+    return _split("conversation-tails", "conversation_states", move)
+
+
 def _image_tasks(services: "Services") -> "Migration":
     tasks = services.images.tasks
     return _split("image-tasks", "image_tasks", _unless_leased(services, lambda each: tasks.for_work(each.id)))
@@ -116,6 +126,11 @@ MIGRATIONS: tuple[MigrationEntry, ...] = (
     ),
     MigrationEntry("accounts", "Give old accounts a document for the sealed state of their own.", _accounts),
     MigrationEntry("conversations", "Give old conversations a document for the server of their own.", _conversations),
+    MigrationEntry(
+        "conversation-tails",
+        "Collect the newest messages of old conversations in the document that each turn writes.",
+        _conversation_tails,
+    ),
     MigrationEntry("image-tasks", "Give old image tasks a document for workers of their own.", _image_tasks),
     MigrationEntry("agent-tasks", "Give old agent tasks documents for workers of their own.", _agent_tasks),
     MigrationEntry("payments", "Write the documents that owners of old payments read in the present form.", _payments),

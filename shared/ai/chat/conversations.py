@@ -192,6 +192,16 @@ class ConversationStore:
                 if attempt == CREATE_ATTEMPTS_MAX:
                     raise
 
+    def move_tail(self, uid: Uid, state: Document) -> None:
+        """Give the conversation of this state a tail. Delete the state of a conversation that is gone.
+
+        Raises PreconditionFailed.
+        """
+        try:
+            self.move(uid, state.id)
+        except ConversationNotFound:
+            self._documents.commit([Delete(state.path, state.version)])
+
     def _moving_writes(self, document: Document, conversation: Conversation) -> Sequence[Write]:
         """Build the writes that give a conversation its two documents and its tail.
 

@@ -20,6 +20,8 @@ RECENT_MAX = 90
 """Largest number of messages sent unchanged. One read takes these messages, their summary and a turn together."""
 OVERHEAD_TOKENS = 200
 
+HEADING_TOKENS_MAX = 8
+"""Most tokens of the line that names the role of a message in a text to summarise."""
 INSTRUCTIONS = (
     "You keep the memory of a conversation. Summarise what follows in at most {words} words, for the assistant that "
     "goes on with it: what the user wants, facts, names, numbers, decisions, what is still open. Write in the language "
@@ -58,10 +60,14 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """Next summary to make: the text for the model, the position that the summary covers, and the most tokens."""
+    """Next summary to make: the text for the model, the position that the summary covers, and the most tokens.
+
+    `content_tokens` is the expected number of tokens of `content`.
+    """
 
     instructions: str
     content: str
+    content_tokens: int
     covers: str
     tokens_max: int
 
@@ -87,9 +93,15 @@ def due(memory: Memory, model: Model, *, needed: int) -> Due | None:
     if not older:
         return None
     tokens_max = max(1, min(SUMMARY_TOKENS_MAX, model.context_window // SUMMARY_PART, model.max_output_tokens))
-    content, covers = _transcript(memory, older, model.context_window - tokens_max - OVERHEAD_TOKENS)
-    words = max(10, tokens_max // 2)
-    return Due(instructions=INSTRUCTIONS.format(words=words), content=content, covers=covers, tokens_max=tokens_max)
+    room = model.context_window - tokens_max - OVERHEAD_TOKENS
+    content, left, covers = _transcript(memory, older, room)
+    return Due(
+        instructions=INSTRUCTIONS.format(words=max(10, tokens_max // 2)),
+        content=content,
+        content_tokens=room - left,
+        covers=covers,
+        tokens_max=tokens_max,
+    )
 
 
 def clipped(text: str, tokens: int) -> str:
@@ -111,19 +123,27 @@ def _older(memory: Memory, room: int) -> list[Message]:
     return list(memory.recent[kept:])[::-1]
 
 
-def _transcript(memory: Memory, older: Sequence[Message], tokens: int) -> tuple[str, str]:
-    """Return the text to summarise, the previous summary first, and the position of the last message in the text."""
+def _transcript(memory: Memory, older: Sequence[Message], tokens: int) -> tuple[str, int, str]:
+    """Return the text to summarise, the previous summary first.
+
+    Also return how many of `tokens` are left, and the position of the last message in the text.
+    """
     parts: list[str] = []
     if memory.summary is not None:
         parts.append(f"[summary of what came before]\n{memory.summary.content}")
-        tokens -= message_expected(parts[0])
+        tokens -= _headed_expected(parts[0], memory.summary)
     covers = older[0].position
     for message in older:
         part = f"[{message.role}]\n{message.content}"
-        size = message_expected(part)
+        size = _headed_expected(part, message)
         if size > tokens and message is not older[0]:
             break
         parts.append(part if size <= tokens else clipped(part, tokens))
-        tokens -= size
+        tokens -= min(size, max(0, tokens))
         covers = message.position
-    return "\n\n".join(parts), covers
+    return "\n\n".join(parts), tokens, covers
+
+
+def _headed_expected(part: str, message: Message) -> int:
+    """Return the expected tokens of a message below a line that names the message's role."""
+    return message_expected(part, None if message.tokens is None else message.tokens + HEADING_TOKENS_MAX)

@@ -10,7 +10,7 @@ from shared.ai.models.expectation import Expectation
 from shared.ai.models.prompt import build_prompt
 from shared.ai.models.tariff import Tariff
 from shared.ai.ports import ChatEvent, ChatModel, ChatRequest, ChatStream, TextDelta
-from shared.ai.tokens import Usage
+from shared.ai.tokens import Usage, counted_prompt, expected_tokens
 from shared.kernel.documents import Write
 from shared.kernel.money import Micro
 from shared.sagas.metering.parts import MeteringParts
@@ -43,11 +43,15 @@ class SideCharge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideRequest(CallRequest):
-    """A request to one model. `keep` returns the writes that store the answer, in one commit with the turn."""
+    """A request to one model. `keep` returns the writes that store the answer, in one commit with the turn.
+
+    `content_tokens` is the expected number of tokens of `content`, None if the content was not counted before.
+    """
 
     model: Model
     instructions: str
     content: str
+    content_tokens: int | None = None
     keep: Callable[[SideAnswer], Sequence[Write]]
 
 
@@ -94,8 +98,14 @@ class SideKind:
         """See `TurnKind.plan`. The request names the model, so no other model is tried."""
         del failed
         model, limit = request.model, request.max_output_tokens
+        counted = request.content_tokens
         prompt = build_prompt(
-            model, system=request.instructions, history=(), content=request.content, max_output_tokens=limit
+            model,
+            system=request.instructions,
+            history=(),
+            content=request.content,
+            max_output_tokens=limit,
+            needed=None if counted is None else counted_prompt([expected_tokens(request.instructions), counted]),
         )
         plan = SidePlan(
             request=request,

@@ -81,34 +81,36 @@ class ChatMemory:
             )
             return self._conversations.writes_to_append(conversation, [summary])
 
-        self._pay_for_summary(plan, due.covers, due.instructions, due.content, due.tokens_max, keep)
+        self._pay_for_summary(plan, due, keep)
 
     def settle(self, plan: TurnPlan, summary: Message) -> None:
         """Finish the payment for a stored summary whose maker has not recorded a payment, perhaps after a crash."""
         assert summary.covers is not None, "only a summary covers anything"
-        self._pay_for_summary(plan, summary.covers, "", summary.content, 1, lambda _: ())
+        content, counted = summary.content, summary.tokens
+        tokens = expected_tokens(content) if counted is None else counted
+        paid = Due(instructions="", content=content, content_tokens=tokens, covers=summary.covers, tokens_max=1)
+        self._pay_for_summary(plan, paid, lambda _: ())
 
-    def _pay_for_summary(
-        self, plan: TurnPlan, covers: str, instructions: str, content: str, tokens_max: int, keep: Keep
-    ) -> None:
-        """Have the model summarise the messages up to `covers`, charge the user, and store the summary.
+    def _pay_for_summary(self, plan: TurnPlan, due: Due, keep: Keep) -> None:
+        """Have the model make the summary that is due, charge the user, and store the summary.
 
-        The operation follows from the conversation and `covers`, so that the same summary is paid for once.
+        The operation follows from the conversation and the covered messages, so that a summary is paid for once.
         """
         asked, conversation = plan.request, plan.conversation
         request = SideRequest(
             uid=asked.uid,
-            operation=operation_id("summary", conversation.id, covers),
+            operation=operation_id("summary", conversation.id, due.covers),
             has_key=True,
             conversation_id=conversation.id,
-            max_output_tokens=tokens_max,
+            max_output_tokens=due.tokens_max,
             is_streamed=False,
             principal=asked.principal,
             budgets=asked.budgets,
             end_user=asked.end_user,
             model=plan.model,
-            instructions=instructions,
-            content=content,
+            instructions=due.instructions,
+            content=due.content,
+            content_tokens=due.content_tokens,
             keep=keep,
         )
         paid = self._side.pay(request)

@@ -7,8 +7,8 @@ import pytest
 from shared.ai.chat.conversation_documents import Conversation
 from shared.ai.chat.conversations import ConversationNotFound
 from shared.ai.chat.messages import Message, message_fields
-from shared.ai.chat.paths import conversation_path, message_path, state_path
-from shared.kernel.documents import Data, Delete, Patch, Put
+from shared.ai.chat.paths import conversation_path, message_path, messages_path, state_path
+from shared.kernel.documents import Data, Delete, Patch, Put, Query
 from shared.kernel.errors import IdempotencyMismatch, InvalidValue
 from shared.kernel.ids import OperationId, Uid
 from shared.kernel.money import Micro
@@ -32,15 +32,26 @@ def make_old(world: World, conversation: Conversation) -> Conversation:
         **last,
         **({} if known.title_cost is None else {"title_cost": known.title_cost}),
     }
-    said = world.conversations.messages(ANN, known.id, limit=1000).items
     world.documents.inner.commit(
-        [
-            Put(conversation_path(known.id), old),
-            Delete(state_path(known.id)),
-            *(Put(message_path(known.id, message.id), single(message)) for message in said),
-        ]
+        [Put(conversation_path(known.id), old), Delete(state_path(known.id)), *singles(world, known)]
     )
     return known
+
+
+def take_tail(world: World, conversation: Conversation) -> None:
+    """Store the messages one by one, and the state without a tail, as the release before tails did."""
+    state = world.documents.get(state_path(conversation.id)).data
+    before = {name: state[name] for name in ("uid", "fingerprint", "last")}
+    written = singles(world, conversation)
+    pages = world.documents.query(Query(collection=messages_path(conversation.id), limit=1000))
+    deleted = [Delete(page.path) for page in pages if page.path not in {write.path for write in written}]
+    world.documents.inner.commit([Put(state_path(conversation.id), before), *written, *deleted])
+
+
+def singles(world: World, conversation: Conversation) -> list[Put]:
+    """Each message of the conversation in a document of its own."""
+    said = world.conversations.export(ANN, conversation.id)
+    return [Put(message_path(conversation.id, message.id), single(message)) for message in said]
 
 
 def single(message: Message) -> Data:
