@@ -26,7 +26,7 @@ check: setup  ## ruff, mypy, import-linter
 coverage: setup  ## the tests, with their coverage and its floor
 	@exec $(PYTHON) -m pytest --cov --cov-report=term --cov-report=html
 
-bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|agents|payments|coins; AGAINST=REF compares two commits
+bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|windows|agents|payments|coins; AGAINST=REF compares two commits
 	@$(PYTHON) -m emulator.bench $(if $(AGAINST),--against $(AGAINST)) $(PART)
 
 reference: setup  ## the generated pages of docs/: routes, errors, settings, dependencies, jobs, tools, decisions

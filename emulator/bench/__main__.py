@@ -3,13 +3,14 @@
 import argparse
 import sys
 
-from emulator.bench import against, agents, chat, coins, ledger, payments, starts
+from emulator.bench import against, agents, chat, coins, ledger, payments, starts, windows
 from emulator.problems import LaptopProblem
 
 PARTS = {
     "starts": starts.main,
     "ledger": ledger.main,
     "chat": chat.main,
+    "windows": windows.main,
     "agents": agents.main,
     "payments": payments.main,
     "coins": coins.main,
