@@ -5,14 +5,17 @@ import threading
 import pytest
 
 from shared.ai.chat.conversations import ConversationNotFound
+from shared.ai.chat.paths import messages_path
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.documents import OutcomeUnknown, Query
 from shared.kernel.ids import operation_id
+from shared.kernel.money import Micro
 from shared.platform.firestore.documents import connect
 from shared.platform.memory.chat_model import says
-from tests.support.chat import ANN, CREDIT, World, answer_of
+from tests.support.chat import ANN, CREDIT, World, answer_of, change_message
 from tests.support.faults import Crash, FaultyDocuments
+from tests.unit.sagas.test_chat_tail import pair, talk
 
 WORDS = (" one", " two", " three")
 COST = 100 * 12 + 200 * 3
@@ -120,6 +123,29 @@ def test_conversations_page_and_go(world):
     world.conversations.erase(ANN)
     assert world.conversations.list(ANN).items == ()
     assert world.documents.query(Query(collection="messages", group=True, limit=5)) == []
+
+
+def test_pages_of_a_conversation_are_found_by_position_and_by_message(world):
+    world.user()
+    conversation = talk(world, 14, 40_000)
+    known, _ = world.conversations.get_beside(ANN, conversation.id, [])
+    late = pair(known, world.clock.now() + 1, "late")
+    world.documents.commit(world.conversations.writes_to_append(known, late))
+    said = list(world.conversations.export(ANN, conversation.id))
+
+    change_message(world.documents, said[1], cost=Micro(3))
+    world.conversations.move(ANN, conversation.id)
+
+    assert [message.content.partition(" ")[0] for message in said[::2]] == [*map(str, range(14)), "late"]
+    pages = world.documents.query(Query(collection=messages_path(conversation.id), limit=99))
+    assert 1 <= len(pages) < 14
+    for message in said[2:]:
+        assert world.conversations.message(ANN, conversation.id, message.id) == message
+    assert world.conversations.message(ANN, conversation.id, said[1].id).cost == 3
+    before = world.conversations.messages(ANN, conversation.id, limit=100, cursor=said[7].position)
+    assert before.items[:5] == tuple(said[6:1:-1])
+    answer_of(world.on(world.documents).run(world.request(conversation, "And?")))
+    assert not world.conversations.get_beside(ANN, conversation.id, [])[0].is_behind
 
 
 def test_a_long_conversation_is_summarised_named_and_taken_away(firestore_emulator, project):

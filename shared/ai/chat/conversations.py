@@ -26,7 +26,7 @@ from shared.ai.chat.deletions import ConversationBeingDeleted, ConversationDelet
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
 from shared.ai.chat.message_pages import packed
 from shared.ai.chat.messages import Message, title_of
-from shared.ai.chat.moving import enough, rebuilt
+from shared.ai.chat.moving import all_counted, enough, rebuilt
 from shared.ai.chat.paths import COLLECTION, MESSAGES, STATES, messages_path, state_path
 from shared.ai.chat.paths import conversation_path as _path
 from shared.ai.chat.recollection import Recollection
@@ -337,7 +337,7 @@ class ConversationStore:
         if (known := self.remembered(conversation)) is not None:
             return known
         if conversation.tail is None or conversation.is_behind:
-            return self._stored.newest(conversation.id, conversation.tail, None, WINDOW_MESSAGES_MAX)
+            return all_counted(self._stored.newest(conversation.id, conversation.tail, None, WINDOW_MESSAGES_MAX))
         return self._stored.window(conversation.tail)
 
     def writes_to_continue(

@@ -6,6 +6,7 @@ stored a page of its own, and the tail is outdated. In both cases the newest mes
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from shared.ai.chat.message_pages import NewPage, bytes_of, entry_of, messages_of, packed, turns_of
 from shared.ai.chat.messages import Message
@@ -77,11 +78,11 @@ def _sources(tail: Tail, documents: Sequence[Document]) -> list[_Source]:
     ours = tail.messages()
     known = {message.id for message in ours}
     paged = [(each, messages_of(each, tail.conversation_id)) for each in documents]
-    counts = _Counter(message for _, messages in paged for message in messages)
+    counted = iter(all_counted([message for _, messages in paged for message in messages]))
     sources = [_Source(tuple(turn), None) for turn in turns_of(ours)]
     for document, messages in paged:
-        counted = tuple(counts.counted(message) for message in messages if message.id not in known)
-        sources += [_Source(counted, document)] if counted else []
+        unknown = tuple(each for each in islice(counted, len(messages)) if each.id not in known)
+        sources += [_Source(unknown, document)] if unknown else []
     return sorted(sources, key=lambda source: source.last, reverse=True)
 
 
@@ -116,16 +117,16 @@ def _behind(sources: Sequence[_Source]) -> tuple[list[PageRow], list[NewPage]]:
     return rows, created
 
 
-class _Counter:
-    """Counts the tokens of messages that were stored without. All together are counted by a bounded sample."""
+def all_counted(messages: Sequence[Message]) -> list[Message]:
+    """Return the messages with their tokens.
 
-    def __init__(self, messages: Iterable[Message]) -> None:
-        characters = sum(len(message.content) for message in messages if message.tokens is None)
-        self._share = min(1.0, COUNTED_CHARACTERS_MAX / max(1, characters))
+    The texts that were stored without a number of tokens are counted together, by a sample of bounded size.
+    """
+    characters = sum(len(message.content) for message in messages if message.tokens is None)
+    share = min(1.0, COUNTED_CHARACTERS_MAX / max(1, characters))
+    return [message if message.tokens is not None else _counted(message, share) for message in messages]
 
-    def counted(self, message: Message) -> Message:
-        """Return the message with the number of tokens."""
-        if message.tokens is not None:
-            return message
-        sample = max(SAMPLE_CHARACTERS_MIN, int(len(message.content) * self._share))
-        return replace(message, tokens=expected_tokens(message.content, sample))
+
+def _counted(message: Message, share: float) -> Message:
+    sample = max(SAMPLE_CHARACTERS_MIN, int(len(message.content) * share))
+    return replace(message, tokens=expected_tokens(message.content, sample))

@@ -79,7 +79,9 @@ class StoredMessages:
         if single is not None:
             return _named(messages_of(single, conversation_id), message_id)
         tail = tail_of(state)
-        if tail is not None and (found := _named(tail.messages(), message_id)) is not None:
+        if tail is None:
+            return None  # pages of a conversation that is being deleted may still be there
+        if (found := _named(tail.messages(), message_id)) is not None:
             return found
         page = self._page_with(conversation_id, message_id)
         return None if page is None else _named(messages_of(page, conversation_id), message_id)

@@ -11,6 +11,7 @@ from shared.ai.chat.paths import COLLECTION, STATES, messages_path, state_path
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Delete, Document, OutcomeUnknown, Query
 from shared.kernel.money import Micro
+from shared.platform.memory.clock import ManualClock
 from tests.support.chat import ANN, World, answer_of, change_message
 from tests.support.counted_texts import counted_texts
 from tests.support.faults import FaultyDocuments
@@ -61,12 +62,18 @@ def talk(world: World, turns: int, size: int, **fields) -> Conversation:
     conversation = world.conversation(world.user(10**15), **fields)
     content = (WORDS * (size // len(WORDS) + 1))[:size]
     for number in range(turns):
-        world.clock.advance(1_000)
+        pass_time(world)
         known, _ = world.conversations.get_beside(ANN, conversation.id, [])
-        messages = pair(known, world.clock.now(), f"{number} {content}")
+        at = max(world.clock.now(), known.updated_at + 1)
+        messages = pair(known, at, f"{number} {content}")
         world.documents.commit(world.conversations.writes_to_continue(known, (), messages))
-    world.clock.advance(1_000)
+    pass_time(world)
     return conversation
+
+
+def pass_time(world: World) -> None:
+    if isinstance(world.clock, ManualClock):
+        world.clock.advance(1_000)
 
 
 def pair(conversation: Conversation, at: int, content: str) -> list[Message]:
@@ -301,3 +308,14 @@ def test_a_tail_that_fills_up_becomes_a_page_and_stays_within_its_bound():
     assert len(pages_of(world, conversation)) == 1
     assert len(repr(world.documents.get(state_path(conversation.id)).data)) < 256_000
     assert len(everything(world, conversation)) == 8
+
+
+def test_an_estimate_for_a_conversation_without_counts_counts_a_sample():
+    world = World(prices=LARGE)
+    conversation = talk(world, 40, 20_000)
+    take_tail(world, conversation)
+
+    with counted_texts() as counted:
+        world.turn.estimate(ANN, content="And?", conversation_id=conversation.id)
+
+    assert counted.characters < 130_000
