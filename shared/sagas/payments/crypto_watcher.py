@@ -240,11 +240,14 @@ class Watcher:
             self._alerts.alert("network_available", network=name)
 
     def _store(self, name: NetworkName, memory: _Memory, state: WatchState) -> None:
-        """Store the memory, and the look's result for all.
+        """Store the memory, and the look's result for all. What is stored already is not written again.
 
-        Raises PreconditionFailed if another worker has stored the memory meanwhile.
+        While a page is open, the time of the look is news, too: the page need not look by itself. Raises
+        PreconditionFailed if another worker has stored the memory meanwhile.
         """
         now, result = self._clock.now(), look_result(state.health.reason, state.silent, state.outages)
+        is_open = any(until > now for until in memory.record.pages.values())
+        is_told = memory.look is not None and all(memory.look.data.get(name) == told for name, told in result.items())
         look: Write = (
             Create(look_path(name), {**look_data(LookRecord(at=now)), **result})
             if memory.look is None
@@ -255,7 +258,11 @@ class Watcher:
             if memory.watch is None
             else Put(watch_path(name), watch_data(state), memory.watch.version)
         )
-        self._documents.commit([look] if state == memory.state else [watch, look])
+        writes = [] if state == memory.state else [watch]
+        if is_open or not is_told:
+            writes.append(look)
+        if writes:
+            self._documents.commit(writes)
 
     def _follow(
         self, name: NetworkName, state: WatchState, is_over: Callable[[], bool], only: Collection[int] | None
