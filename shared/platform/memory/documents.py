@@ -2,11 +2,12 @@
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from functools import cmp_to_key
+from functools import partial
+from itertools import islice
 
 from shared.kernel.documents import (
     COMMIT_TIMEOUT_SECONDS,
@@ -57,12 +58,11 @@ class MemoryDocuments:
     def query(self, query: Query) -> list[Document]:
         """Return the matching documents, at most `query.limit`; see `Documents.query`."""
         with self._lock:
-            found = [document for document in self._candidates(query) if _matches(document, query)]
-            found.sort(key=cmp_to_key(lambda a, b: _compare_documents(a, b, query.order_by)))
-            behind = [document for document in found if _is_after(document, query)]
+            found = (document for document in self._candidates(query) if _matches(document, query))
+            behind = (document for document in _ordered(found, query.order_by) if _is_after(document, query))
             return [
                 replace(document, data={}) if query.is_paths_only else _copied(document)
-                for document in behind[: query.limit]
+                for document in islice(behind, query.limit)
             ]
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
@@ -133,18 +133,19 @@ class MemoryDocuments:
         self._documents[write.path] = Document(path=write.path, data=data, version=self._ticks)
         return self._ticks
 
-    def _candidates(self, query: Query) -> list[Document]:
+    def _candidates(self, query: Query) -> Iterator[Document]:
+        """Yield the documents that may match, by path. Those before `after` are left out where paths alone tell."""
         if query.group:
             groups = [name for name in self._ids if name.rpartition("/")[2] == query.collection]
-            return [self._documents[f"{name}/{id_}"] for name in groups for id_ in self._ids[name]]
-        ids = self._ids.get(query.collection, [])
-        first = 0 if query.id_from is None else bisect_left(ids, query.id_from)
-        end = len(ids) if query.id_to is None else bisect_right(ids, query.id_to)
-        if not query.order_by and query.after is not None:
-            first = max(first, bisect_right(ids, str(query.after[0]).removeprefix(f"{query.collection}/")))
-        if not query.order_by and not query.where:
-            end = min(end, first + query.limit)
-        return [self._documents[f"{query.collection}/{id_}"] for id_ in ids[first:end]]
+            return map(
+                self._documents.__getitem__, sorted(f"{name}/{id_}" for name in groups for id_ in self._ids[name])
+            )
+        ids, bounds = self._ids.get(query.collection, []), [query.id_from or ""]
+        if query.after is not None and not query.order_by and _collection(str(query.after[0])) == query.collection:
+            bounds.append(str(query.after[0]).rpartition("/")[2])
+        first = bisect_left(ids, max(bounds))
+        last = len(ids) if query.id_to is None else bisect_right(ids, query.id_to)
+        return (self._documents[f"{query.collection}/{id_}"] for id_ in ids[first:last])
 
 
 class MemoryWatch:
@@ -267,13 +268,21 @@ def _compare(a: Value, b: Value) -> int:
     return -1 if left < right else 1  # type: ignore[operator]  # the ranks say that these compare
 
 
-def _compare_documents(a: Document, b: Document, order_by: tuple[Order, ...]) -> int:
-    for order in order_by:
-        result = _compare(a.data[order.field], b.data[order.field])
-        if result:
-            return -result if order.descending else result
-    by_path = (a.path > b.path) - (a.path < b.path)
-    return -by_path if order_by and order_by[-1].descending else by_path
+def _ordered(documents: Iterable[Document], order_by: tuple[Order, ...]) -> Iterable[Document]:
+    """Return documents that come by path in the order of a query."""
+    if not order_by:
+        return documents
+    found = list(documents)
+    if order_by[-1].descending:
+        found.reverse()
+    for order in reversed(order_by):
+        found.sort(key=partial(_sort_key, order.field), reverse=order.descending)
+    return found
+
+
+def _sort_key(field: str, document: Document) -> tuple[int, Value]:
+    value = document.data[field]
+    return _rank(value), value.encode() if isinstance(value, str) else value
 
 
 def _is_after(document: Document, query: Query) -> bool:
