@@ -132,7 +132,7 @@ flat: setup  ## the cost of a run of the watch, by addresses ever made and hot o
 
 # What Google bills for each unit of work, counted over the whole product in memory.
 cost: setup  ## documents, invocations and messages of each unit of work: measures, pins, and writes docs/cost.md
-	@exec $(PYTHON) -m tests.cost pin
+	@COST=long exec $(PYTHON) -m tests.cost pin
 
 .PHONY: payments
 PAYMENTS ?= 300

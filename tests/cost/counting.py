@@ -6,12 +6,13 @@ from shared.kernel.documents import (
     COMMIT_TIMEOUT_SECONDS,
     Delete,
     Document,
-    Documents,
     Query,
     Version,
     Write,
 )
 from shared.kernel.events import Publisher, TopicMessage
+from shared.kernel.watching import Listener, Watch
+from shared.platform.memory.documents import MemoryDocuments
 from tests.cost.bill import POLLED, Bill, kind_of
 
 Commit = Callable[[], list[Version]]
@@ -25,7 +26,7 @@ class CountingDocuments:
     A refused commit is one round trip, and no write.
     """
 
-    def __init__(self, inner: Documents, function: str, bill: Bill, committed: Committed) -> None:
+    def __init__(self, inner: MemoryDocuments, function: str, bill: Bill, committed: Committed) -> None:
         self._inner = inner
         self._function = function
         self._bill = bill
@@ -58,6 +59,12 @@ class CountingDocuments:
         self._trip("commit")
         return self._committed(writes, lambda: self._commit(writes, timeout_seconds))
 
+    def watch(self, query: Query, listener: Listener) -> Watch:
+        """Report every match of `query`; see `Watches.watch`. A reported document is one read, so is an empty start."""
+        kind = f"{query.collection} (watch)"
+        counted = CountingListener(listener, lambda number: self._bill.add(self._function, "read", kind, number))
+        return self._inner.watch(query, counted)
+
     def _commit(self, writes: Sequence[Write], timeout_seconds: float) -> list[Version]:
         versions = self._inner.commit(writes, timeout_seconds=timeout_seconds)
         for write in writes:
@@ -67,6 +74,31 @@ class CountingDocuments:
 
     def _trip(self, call: str) -> None:
         self._bill.add(self._function, "trip", call)
+
+
+class CountingListener:
+    """Listener that counts the reported documents, then passes them on."""
+
+    def __init__(self, inner: Listener, count: Callable[[int], None]) -> None:
+        self._inner = inner
+        self._count = count
+        self._is_empty = True
+
+    def changed(self, documents: Sequence[Document]) -> None:
+        """Pass the documents on; see `Listener.changed`."""
+        self._is_empty = False
+        self._count(len(documents))
+        self._inner.changed(documents)
+
+    def caught_up(self) -> None:
+        """Pass the report on; see `Listener.caught_up`."""
+        if self._is_empty:
+            self._count(1)
+        self._inner.caught_up()
+
+    def broken(self) -> None:
+        """Pass the report on; see `Listener.broken`."""
+        self._inner.broken()
 
 
 class CountingPublisher:

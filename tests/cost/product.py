@@ -6,7 +6,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -84,9 +84,11 @@ class Product:
     thinking_model: Any = field(default_factory=ScriptedThinkingModel)
     bill: Bill = field(default_factory=Bill)
     fires: bool = True
+    identity: MemoryIdentity = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        self.identity = MemoryIdentity(self.clock)
+        if self.identity is None:
+            self.identity = MemoryIdentity(self.clock)  # type: ignore[unreachable]
         self.publisher, self.alerts, self.objects = MemoryPublisher(), MemoryAlerts(), MemoryObjects()
         self.providers: dict[ProviderName, MemoryProvider] = {
             name: MemoryProvider(self.clock, name) for name in PROVIDERS
@@ -114,6 +116,13 @@ class Product:
         """Let fresh instances serve everything from now on."""
         self._instances.clear()
         self.client = create_app(self.of("api")).test_client()
+
+    def copy(self) -> "Product":
+        """Return a product with the same documents and people, and fresh instances of everything else."""
+        store = MemoryDocuments()
+        store._documents, store._ticks = dict(self.store._documents), self.store._ticks
+        store._ids = {name: list(ids) for name, ids in self.store._ids.items()}
+        return Product(env=self.env, clock=ManualClock(self.clock.now()), store=store, identity=self.identity)
 
     def person(self, *roles: str, credits_: int = 1_000, is_email_verified: bool = True) -> "Caller":
         """Sign somebody up, and grant credits."""
@@ -209,6 +218,10 @@ class Caller:
         self.product.drain()
         assert answer.status_code < 400, text
         return answer.json if answer.is_json else text
+
+    def at(self, product: Product) -> "Caller":
+        """Return the same person at a copy of the product."""
+        return replace(self, product=product)
 
     def get(self, path: str) -> Any:
         """Read."""

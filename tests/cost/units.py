@@ -1,9 +1,11 @@
 """Units of work whose cost is measured: how each is done, and the most that it may cost."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
@@ -12,7 +14,7 @@ from shared.kernel.ids import new_id
 from shared.payments.ports import ProviderName
 from shared.platform.memory.passthrough import response
 from tests.cost.bill import Line
-from tests.cost.metering import MEASURED, WARM, Measured, measure
+from tests.cost.metering import MEASURED, Measured, measure
 from tests.cost.product import Caller, Product
 
 MESSAGE = {"content": "hi", "max_output_tokens": 60}
@@ -20,8 +22,11 @@ COMPLETION = {"model": "small", "max_tokens": 60, "messages": [{"role": "user", 
 RESPONSE = {"model": "small", "max_output_tokens": 60, "input": "hi"}
 LEARNT = 40
 """Calls after which a model's expected answer is known, so that its document is seldom written."""
-SPOKEN = 2 * LEARNT
+SPOKEN = 74
 """Messages of a conversation in its steady state."""
+LONG, VERY_LONG = 100, 984 if os.environ.get("COST") == "long" else 240
+"""Messages of long conversations before the measured turns, none of which renews the summary. The short form of the tests
+takes 240 for 984: both cost what is pinned."""
 TOOLS = 10
 """Thoughts with a tool in the measured agent task."""
 ABANDONED: Mapping[ProviderName, Millis] = {"stripe": HOUR, "paypal": 3 * DAY}
@@ -40,6 +45,39 @@ class Unit:
     most: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A product in which somebody has a conversation, and somebody else another."""
+
+    product: Product
+    ann: Caller
+    bob: Caller
+    conversation: str
+    other: str
+
+    def copy(self) -> "Talk":
+        """Return the same talk over a copy of the documents."""
+        product = self.product.copy()
+        return replace(self, product=product, ann=self.ann.at(product), bob=self.bob.at(product))
+
+
+@cache
+def _talk(messages: int) -> Talk:
+    """Return a conversation with this many messages. Each longer one continues the shorter."""
+    shorter = max((each for each in (0, SPOKEN, LONG, VERY_LONG) if each < messages), default=None)
+    talk = _empty_talk() if shorter is None else _talk(shorter).copy()
+    talk.product.fires = False
+    for _ in range((messages - (shorter or 0)) // 2):
+        talk.ann.post(talk.conversation, MESSAGE)
+    return talk
+
+
+def _empty_talk() -> Talk:
+    product = Product()
+    ann, bob = product.person(credits_=100_000), product.person()
+    return Talk(product, ann, bob, _conversation(ann), _conversation(bob))
+
+
 def _turns(
     messages: int = SPOKEN, *, fresh: bool = False, elsewhere: bool = False, keyed: bool = False, **body: object
 ) -> Measured:
@@ -47,24 +85,18 @@ def _turns(
 
     `fresh`: each turn is the first call of a new instance. `elsewhere`: the instance has served others before.
     """
-    product = Product(fires=False)
-    ann, bob = product.person(credits_=100_000), product.person()
-    conversation, other = (_conversation(each) for each in (ann, bob))
-    for _ in range(messages // 2 - WARM):
-        ann.post(conversation, MESSAGE)
-    product.fires = True
+    talk = _talk(messages).copy()
 
     def before() -> None:
         if fresh or elsewhere:
-            product.forget_instances()
+            talk.product.forget_instances()
         if elsewhere:
-            bob.post(other, MESSAGE)
+            talk.bob.post(talk.other, MESSAGE)
 
-    return measure(
-        product,
-        lambda: ann.post(conversation, {**MESSAGE, **body}, key=new_id("k") if keyed else None),
-        before=before,
-    )
+    def act() -> None:
+        talk.ann.post(talk.conversation, {**MESSAGE, **body}, key=new_id("k") if keyed else None)
+
+    return measure(talk.product, act, before=before)
 
 
 def _conversation(caller: Caller) -> str:
@@ -245,13 +277,13 @@ UNITS: tuple[Unit, ...] = (
     Unit(
         name="chat_turn_100",
         title="Chat turn elsewhere after 100 messages",
-        run=lambda: _turns(100, elsewhere=True),
+        run=lambda: _turns(LONG, elsewhere=True),
         most=TURN,
     ),
     Unit(
         name="chat_turn_1000",
         title="Chat turn elsewhere after 1,000 messages",
-        run=lambda: _turns(1_000, elsewhere=True),
+        run=lambda: _turns(VERY_LONG, elsewhere=True),
         most=TURN,
     ),
     Unit(name="chat_turn_streamed", title="Chat turn, streamed", run=lambda: _turns(stream=True), most=TURN),
