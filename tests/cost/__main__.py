@@ -1,7 +1,8 @@
 """Costs of units from the command line.
 
-`python -m tests.cost`: the table, measured now beside the pinned. `python -m tests.cost show UNIT…`: each unit by
-function, operation and kind of document. `python -m tests.cost pin`: measure, rewrite the table and `docs/cost.md`.
+`python -m tests.cost`: the units, measured now beside the pinned. `python -m tests.cost show UNIT…`: each unit by
+function, operation and kind of document. `python -m tests.cost growth`: the laws, with the milliseconds of CPU.
+`python -m tests.cost pin`: measure all, rewrite the tables and `docs/cost.md`. `make cost` pins all sizes.
 """
 
 import re
@@ -10,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.cost import pinned
+from tests.cost.laws import LAWS, Law
 from tests.cost.metering import COLUMNS, Cost, Measured, plain
 from tests.cost.page import PAGE, cost_page
 from tests.cost.units import UNITS
 
-MARGIN, CELL = 2, 7
-"""Spaces before a column, and the least characters of a cell."""
+MARGIN, CELL, WIDTH = 2, 7, 11
+"""Spaces before a unit's column, the least characters of its cell, and the characters of a law's cell."""
 
 
 def main(command: str, names: Sequence[str]) -> int:
@@ -27,8 +29,10 @@ def main(command: str, names: Sequence[str]) -> int:
             if unit.name in names or not names:
                 _show(unit.name, unit.run())
         return 0
+    if command == "growth":
+        return min(1, sum(_is_late(law) for law in LAWS))
     if command == "pin":
-        _pin(_measured())
+        _pin(_measured(), {law.name: _counts(law) for law in LAWS})
         return 0
     sys.stderr.write(f"{__doc__}\n")
     return 2
@@ -50,12 +54,41 @@ def _compare(costs: Mapping[str, Cost]) -> int:
     return 1 if changed else 0
 
 
-def _pin(costs: Mapping[str, Cost]) -> None:
-    """Write the table and the page."""
+def _is_late(law: Law) -> bool:
+    """Print the counts and the milliseconds of a law at each size. Return True if an act took too long."""
+    late = False
+    for size in law.measured_sizes():
+        grown = law.run(size)
+        late = law.milliseconds_most is not None and grown.milliseconds > law.milliseconds_most
+        mark = f" > {law.milliseconds_most}" if late else ""
+        sys.stdout.write(
+            f"{law.name:24}{size:10,}{grown.count:12,g} {law.counted:24}{grown.milliseconds:10.3f} ms{mark}\n"
+        )
+    return late
+
+
+def _counts(law: Law) -> Sequence[float]:
+    """Return the counts at the sizes that are measured now, and the pinned ones at the others."""
+    measured = [law.run(size).count for size in law.measured_sizes()]
+    known = pinned.pinned_growth().get(law.name, [0] * len(law.sizes))
+    return [*measured, *known[len(measured) :]]
+
+
+def _pin(costs: Mapping[str, Cost], growth: Mapping[str, Sequence[float]]) -> None:
+    """Write the tables and the page."""
     file = Path(pinned.__file__)
-    told = "\n".join(_lines(costs))
-    file.write_text(re.sub(r'TABLE = """\n.*?"""', f'TABLE = """\n{told}\n"""', file.read_text(), flags=re.DOTALL))
-    PAGE.write_text(cost_page(costs))
+    text = file.read_text()
+    for table, lines in (("TABLE", _lines(costs)), ("GROWTH", _growth_lines(growth))):
+        told = "\n".join(lines)
+        text = re.sub(rf'^{table} = """\n.*?"""', f'{table} = """\n{told}\n"""', text, flags=re.DOTALL | re.MULTILINE)
+    file.write_text(text)
+    PAGE.write_text(cost_page(costs, growth))
+
+
+def _growth_lines(growth: Mapping[str, Sequence[float]]) -> list[str]:
+    first = max(len(law.name) for law in LAWS)
+    cells = {name: [f"{count:g}".rjust(WIDTH) for count in counts] for name, counts in growth.items()}
+    return [name.ljust(first) + "".join(counts) for name, counts in cells.items()]
 
 
 def _lines(costs: Mapping[str, Cost]) -> list[str]:

@@ -40,11 +40,6 @@ class Bill:
         with self.lock:
             self.counts[Line(function, operation, kind)] += number
 
-    def total(self, operation: Operation, kind: str = "") -> int:
-        """Return the sum over all functions, of the kinds that begin with `kind`."""
-        lines = self.counts.items()
-        return sum(count for line, count in lines if line.operation == operation and line.kind.startswith(kind))
-
     def clear(self) -> None:
         """Forget all counts."""
         with self.lock:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shared.kernel.clock import SECOND, Millis
 from shared.kernel.documents import Document
-from tests.cost.bill import POLLED, Line, kind_of, stored_bytes
+from tests.cost.bill import POLLED, Line, Operation, kind_of, stored_bytes
 from tests.cost.product import Product
 
 INDEXES = Path(__file__).parents[2] / "firestore.indexes.json"
@@ -81,6 +81,11 @@ class Measured:
             self.calls - round(other.calls * times / other.units),
             self.units,
         )
+
+    def total(self, operation: Operation, kind: str = "") -> int:
+        """Return the sum over all functions, of the kinds that begin with `kind`."""
+        lines = self.lines.items()
+        return sum(count for line, count in lines if line.operation == operation and line.kind.startswith(kind))
 
     def _left(self, how: str) -> int:
         return sum(count for (each, _), count in self.left.items() if each == how)

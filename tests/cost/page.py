@@ -1,9 +1,10 @@
 """Page `docs/cost.md`: the table of pinned costs with the maxima and the dollars of a million units."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from emulator.reference.markdown import table
+from tests.cost.laws import LAWS, Law, breaches
 from tests.cost.metering import Cost, plain
 from tests.cost.units import UNITS, Unit
 
@@ -55,14 +56,30 @@ live is one delete more. *Storage* is the price of the kept bytes of a million u
 and the free quota are not in it."""
 
 
-def cost_page(costs: Mapping[str, Cost]) -> str:
+GROWS = """\
+## Growth
+
+Counts by the size of what is acted on: entries of an account, messages of a conversation, conversations of a user,
+tools of a task, purchases of an account. A later size may exceed the first by a quarter at most. The tests measure the
+first two sizes, `make cost` all, and the milliseconds of CPU with them."""
+
+
+def cost_page(costs: Mapping[str, Cost], growth: Mapping[str, Sequence[float]]) -> str:
     """Return the whole page."""
     counts = table(("Unit", *TITLES.values()), [(unit.title, *_cells(unit, costs[unit.name])) for unit in UNITS])
     money = table(
         ("Unit", "Database", "Functions and messages", "Together", "Storage, each month"),
         [(unit.title, *_dollars(costs[unit.name])) for unit in UNITS],
     )
-    return f"{OPENING}\n\n{COUNTS}\n\n{counts}\n\n{MONEY}\n\n{money}\n"
+    laws = table(("Act", "Counted", "By size", "At most"), [_law(law, growth[law.name]) for law in LAWS])
+    return f"{OPENING}\n\n{COUNTS}\n\n{counts}\n\n{MONEY}\n\n{money}\n\n{GROWS}\n\n{laws}\n"
+
+
+def _law(law: Law, counts: Sequence[float]) -> tuple[str, ...]:
+    by_size = [f"{size:,}: {count:,g}" for size, count in zip(law.sizes, counts, strict=True)]
+    broken = breaches(law, counts)
+    most = "" if law.most is None else f"{law.most:g}"
+    return law.title, law.counted, " · ".join(by_size), f"{most} (not yet)" if broken else most
 
 
 def exceeded(unit: Unit, cost: Cost) -> Mapping[str, float]:

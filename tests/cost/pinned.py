@@ -1,24 +1,24 @@
-"""Table of the pinned costs: one line for each unit, printed by `venv/bin/python -m tests.cost pin`."""
+"""Tables of the pinned costs of units, and of the pinned counts by size of laws: `python -m tests.cost pin`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tests.cost.metering import COLUMNS, Cost
 
 TABLE = """
 unit                    reads  writes  deletes  invocations  messages  trips  calls   kept  expiring  bytes
-chat_turn                  19      16        2            3         2     23      0      2         1   2185
-chat_turn_elsewhere        22      16        2            3         2     26      0      2         1   2185
-chat_turn_fresh            26      16        2            3         2     28      0      2         1   2185
-chat_turn_100              22      16        2            3         2     26      0      2         1   2187
-chat_turn_1000             22      16        2            3         2     26      0      2         1   2189
-chat_turn_streamed         19      16        2            3         2     23      0      2         1   2185
-chat_turn_keyed            19      19        2            3         2     24      0      5         0   3947
-openai_call              16.6      14        2            3         2   22.6      0      2         1   2204
-openai_call_keyed        16.6      18        2            3         2   23.6      0      5         1   3969
-openai_response_stored   16.6      16        2            3         2   22.6      0      2         2   2204
-embedding                16.6      14        2            3         2   22.6      0      2         1   2224
-image                      27      25        2            4         3   34.2      0      7         0   5148
-agent_tool               16.4    22.4      0.2          2.2       2.2   12.4      0     10         0   5526
+chat_turn                  19      18        2            3         2     23      0      5         0   3668
+chat_turn_elsewhere        24      18        2            3         2     27      0      5         0   3668
+chat_turn_fresh            29      18        2            3         2     29      0      5         0   3668
+chat_turn_100              24      18        2            3         2     27      0      5         0   3674
+chat_turn_1000             24      18        2            3         2     27      0      5         0   3674
+chat_turn_streamed         19      18        2            3         2     23      0      5         0   3668
+chat_turn_keyed            19      20        2            3         2     24      0      6         0   4150
+openai_call              16.6      16        2            3         2   22.6      0      5         0   3719
+openai_call_keyed        16.6      19        2            3         2   23.6      0      6         1   4172
+openai_response_stored   16.6      18        2            3         2   22.6      0      5         1   3719
+embedding                16.6      16        2            3         2   22.6      0      5         0   3745
+image                      28      26        2            4         3   34.2      0      8         0   5351
+agent_tool               16.4    23.4      0.2          2.2       2.2   12.4      0     11         0   5729
 purchase_stripe            44      22        1            4         1     32      2      5         1   3966
 purchase_paypal            44      23        1            4         1     33      4      5         1   3893
 abandoned_stripe          203     534        0            4         0    540    175      6         1   3087
@@ -33,9 +33,29 @@ sign_up                    20      14        1            4         1     26    
 """
 
 
+GROWTH = """
+history_page                93         93          0          0
+history_of_kind              5         22          0          0
+export                    1.06          1          0          0
+verify                    1.06          1          0          0
+audit                     1.13       1.01          0          0
+audit_again                110       2010          0          0
+delete_conversation       0.08       0.03          0          0
+leave                     3.67       2.84          0          0
+agent_steps                2.1        7.5          0
+charge                    2425      20608          0
+"""
+
+
 def pinned() -> Mapping[str, Cost]:
-    """Return the table's costs by unit. Raises ValueError for a table with other columns."""
+    """Return the pinned costs by unit. Raises ValueError for a table with other columns."""
     titles, *rows = [line.split() for line in TABLE.strip().splitlines()]
     if titles != ["unit", *COLUMNS]:
         raise ValueError(f"The columns of the table are not {COLUMNS}.")
     return {name: Cost(**dict(zip(COLUMNS, map(float, numbers), strict=True))) for name, *numbers in rows}
+
+
+def pinned_growth() -> Mapping[str, Sequence[float]]:
+    """Return the pinned counts by law, one for each size."""
+    rows = [line.split() for line in GROWTH.strip().splitlines()]
+    return {name: [float(count) for count in counts] for name, *counts in rows}

@@ -217,7 +217,7 @@ class Caller:
             text = answer.get_data(as_text=True)
         self.product.drain()
         assert answer.status_code < 400, text
-        return answer.json if answer.is_json else text
+        return answer.json if answer.is_json and text else text
 
     def at(self, product: Product) -> "Caller":
         """Return the same person at a copy of the product."""

@@ -4,7 +4,7 @@ import pytest
 
 from tests.cost.metering import plain
 from tests.cost.page import PAGE, cost_page, exceeded
-from tests.cost.pinned import pinned
+from tests.cost.pinned import pinned, pinned_growth
 from tests.cost.units import UNITS, Unit
 
 BYTES_SHARE = 0.05
@@ -51,4 +51,6 @@ def test_units_stay_within_their_maximum():
 
 
 def test_the_page_of_costs_is_up_to_date():
-    assert PAGE.read_text() == cost_page(pinned()), "run `python -m tests.cost pin` and commit docs/cost.md"
+    assert PAGE.read_text() == cost_page(pinned(), pinned_growth()), (
+        "run `python -m tests.cost pin` and commit docs/cost.md"
+    )

@@ -25,8 +25,8 @@ LEARNT = 40
 SPOKEN = 74
 """Messages of a conversation in its steady state."""
 LONG, VERY_LONG = 100, 984 if os.environ.get("COST") == "long" else 240
-"""Messages of long conversations before the measured turns, none of which renews the summary. The short form of the tests
-takes 240 for 984: both cost what is pinned."""
+"""Messages of long conversations before the measured turns, none of which renews the summary. The short form of the
+tests takes 240 for 984: both cost what is pinned."""
 TOOLS = 10
 """Thoughts with a tool in the measured agent task."""
 ABANDONED: Mapping[ProviderName, Millis] = {"stripe": HOUR, "paypal": 3 * DAY}
@@ -75,7 +75,7 @@ def _talk(messages: int) -> Talk:
 def _empty_talk() -> Talk:
     product = Product()
     ann, bob = product.person(credits_=100_000), product.person()
-    return Talk(product, ann, bob, _conversation(ann), _conversation(bob))
+    return Talk(product, ann, bob, conversation_of(ann), conversation_of(bob))
 
 
 def _turns(
@@ -99,7 +99,7 @@ def _turns(
     return measure(talk.product, act, before=before)
 
 
-def _conversation(caller: Caller) -> str:
+def conversation_of(caller: Caller) -> str:
     made = caller.post("/chat/conversations", {"model": "small", "title": "t"})
     return f"/chat/conversations/{made['id']}/messages"
 
@@ -135,17 +135,17 @@ def _task(tools: int) -> Measured:
 
 @dataclass(frozen=True, slots=True)
 class ToolUser:
-    """Model that uses a tool so many times, then answers."""
+    """Model that uses `at_once` tools in each of so many thoughts, then answers."""
 
-    tools: int
+    thoughts: int
+    at_once: int = 1
 
     def think(self, request: ThinkRequest) -> Thought:
         """Return the next thought; see `ThinkingModel.think`."""
         done = sum(1 for message in request.messages if message.role == "assistant")
-        calls = (ToolCall(id="again", name="calculator", arguments=json.dumps({"expression": "1+1"})),)
-        return Thought(
-            text="", calls=calls if done < self.tools else (), usage=Usage(input_tokens=100, output_tokens=10)
-        )
+        call = ToolCall(id="again", name="calculator", arguments=json.dumps({"expression": "1+1"}))
+        calls = (call,) * (self.at_once if done < self.thoughts else 0)
+        return Thought(text="", calls=calls, usage=Usage(input_tokens=100, output_tokens=10))
 
 
 def _purchase(provider: ProviderName) -> Measured:

@@ -1,0 +1,26 @@
+"""Each law of growth counts what the table says, and no count grows with the size of what is acted on."""
+
+import pytest
+
+from tests.cost.laws import LAWS, Law, breaches
+from tests.cost.pinned import pinned_growth
+
+BEHIND = frozenset({"agent_steps", "audit_again", "charge", "history_of_kind", "history_page"})
+"""Laws that are still broken."""
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_an_act_counts_what_is_pinned_at_each_size(law: Law):
+    sizes = law.measured_sizes()
+
+    assert [law.run(size).count for size in sizes] == pinned_growth()[law.name][: len(sizes)], (
+        "`python -m tests.cost pin` pins the present counts"
+    )
+
+
+def test_counts_do_not_grow():
+    assert {law.name for law in LAWS if breaches(law, pinned_growth()[law.name])} == BEHIND
+
+
+def test_the_table_has_a_count_for_each_size():
+    assert {name: len(counts) for name, counts in pinned_growth().items()} == {law.name: len(law.sizes) for law in LAWS}
