@@ -1,5 +1,6 @@
 """Reference page of the functions: trigger, size, limits, secrets, roles, and the settings that each reads."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -17,7 +18,15 @@ OPENING = """\
 [`functions.yaml`](../../functions.yaml) declares the functions; a deployment gives each function an account of its own
 ([decision 0055](../decisions/0055-a-codebase-for-each-function.md)). The region is `REGION`, and `MIN_INSTANCES` of the
 API stay warm."""
+BOUNDS = ("Function", "Instances at most", "Calls at once", "Dollars an hour", "Why so many")
 LIMITS = ("Function", "Trigger", "Memory", "Requests at once", "Instances at most", "Seconds at most")
+INSTANCES = """\
+The bound of each function, and the cost of an hour with all instances busy, at list prices
+([how to change a bound](../operating/instances.md))."""
+REASON = re.compile(r"^  (\w+):\n(?:    .*\n)*?    maxInstances: \d+  # (.+)$", re.MULTILINE)
+CPU_SECOND, GIB_SECOND = 0.000_024, 0.000_002_5
+"""List prices of Cloud Run in dollars, for a second of a processor and of a GiB of memory."""
+HOUR_SECONDS = 3_600
 NEEDED = """\
 Secrets stand in Secret Manager ([`shared/bootstrap/secrets.py`](../../shared/bootstrap/secrets.py)). A secret of a
 payment provider is needed only if the project uses the provider. A function that needs `AI_PLATFORM_API_KEY` also needs
@@ -37,6 +46,9 @@ def functions_page() -> str:
         "Functions",
         OPENING,
         table(LIMITS, [_limits(name, endpoint) for name, endpoint in endpoints.items()]),
+        "## Instances",
+        INSTANCES,
+        table(BOUNDS, [_bounds(name, endpoint) for name, endpoint in endpoints.items()]),
         "## Secrets and roles",
         NEEDED,
         table(("Function", "Secrets", "Roles"), [(f"`{name}`", *_needs(name)) for name in endpoints]),
@@ -53,6 +65,20 @@ def _limits(name: str, endpoint: Mapping[str, Any]) -> tuple[str, ...]:
     sizes = ("availableMemoryMb", "concurrency", "maxInstances", "timeoutSeconds")
     memory, *numbers = (str(endpoint[size]) for size in sizes)
     return (f"`{name}`", _trigger(endpoint), f"{memory} MiB", *numbers)
+
+
+def instance_reasons() -> Mapping[str, str]:
+    """Return the reason for the number of a function's instances, by function: the comment in functions.yaml."""
+    return dict(REASON.findall((ROOT / "functions.yaml").read_text()))
+
+
+def _bounds(name: str, endpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    instances = endpoint["maxInstances"]
+    dollars = (
+        instances * HOUR_SECONDS * (CPU_SECOND * endpoint["cpu"] + GIB_SECOND * endpoint["availableMemoryMb"] / 1024)
+    )
+    at_once = f"{instances * endpoint['concurrency']:,}"
+    return f"`{name}`", str(instances), at_once, f"{dollars:.2f}", instance_reasons().get(name, "")
 
 
 def _trigger(endpoint: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ import main
 from emulator.cloud.manifest_text import laptop_manifest
 from emulator.cloud.roles import DATABASE, OBJECTS, REASONS, ROLES, SECRETS, TOPICS, TRIGGERED, USERS, USERS_READ
 from emulator.cloud.staging import manifest_of, stage
+from emulator.reference.functions import instance_reasons
 from emulator.reference.reads import reads_of
 from emulator.reference.settings import name_of
 from shared.bootstrap.secrets import NEEDS, every_secret, secrets_of
@@ -40,6 +41,8 @@ function = getattr(main, os.environ["FUNCTION_TARGET"])
 print(json.dumps({"threads": os.environ.get("THREADS"), "modules": sorted(sys.modules)}))
 """
 INSTANCES_MAX = 50
+LABEL_WORDS = 4
+"""Words that are no reason yet."""
 NO_MODEL = {"AI_PLATFORM_API_KEY": "erases, ends or calls for tasks, and asks no model"}
 WITHHELD = {
     "on_user_deleted": NO_MODEL,
@@ -209,6 +212,7 @@ def test_a_function_has_a_limit_in_the_region_of_the_project(name: str):
     endpoint = ENDPOINTS[name]
 
     assert 1 <= endpoint["maxInstances"] <= INSTANCES_MAX
+    assert len(instance_reasons()[name].split()) > LABEL_WORDS
     assert endpoint["region"] == ["{{ params.REGION }}"]
     assert endpoint.get("minInstances") == ("{{ params.MIN_INSTANCES }}" if name == "api" else None)
 
