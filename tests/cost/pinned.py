@@ -34,16 +34,16 @@ sign_up                    20      14        1            4         1     26    
 
 
 GROWTH = """
-history_page                93         93          0          0
-history_of_kind              5         22          0          0
-export                    1.06          1          0          0
-verify                    1.06          1          0          0
-audit                     1.13       1.01          0          0
-audit_again                110       2010          0          0
-delete_conversation       0.08       0.03          0          0
-leave                     3.67       2.84          0          0
-agent_steps                2.1        7.5          0
-charge                    2425      20608          0
+history_page                93         93         93         93
+history_of_kind              5         22         22         22
+export                    1.06          1          1          1
+verify                    1.06          1          1          1
+audit                     1.13       1.01          1          1
+audit_again                110       2010      10010     100010
+delete_conversation       0.08       0.03       0.01          0
+leave                     3.67       2.84       2.54       2.51
+agent_steps                2.1        7.5       15.6
+charge                    2425      20608     183008
 """
 
 
