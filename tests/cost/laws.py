@@ -18,7 +18,7 @@ CHARGES = 20
 """Charges of which the quickest counts."""
 SHORT = 2
 GROWTH_MAX = 1.25
-"""Most by which a count may grow from the first size to another."""
+"""Most by which a count may grow from the last size but one to the last, ten times as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,16 +229,16 @@ LAWS: tuple[Law, ...] = (
         name="charge",
         title="Charge with so many purchases unspent",
         counted="characters of the state",
-        sizes=(10, 100, 900),
+        sizes=(10, 100, 1_000),
         run=_charge,
         milliseconds_most=1,
     ),
 )
-"""Laws in the order of the table. A count at a later size exceeds the first by GROWTH_MAX at most."""
+"""Laws in the order of the table. A count at the last size exceeds the one before by GROWTH_MAX at most."""
 
 
 def breaches(law: Law, counts: Sequence[float]) -> list[str]:
     """Return the ways in which counts break the law: `most`, `growth`."""
     is_above = law.most is not None and counts[-1] > law.most
-    grows = max(counts) > max(counts[0], 1) * GROWTH_MAX
+    grows = counts[-1] > max(counts[-2], 1) * GROWTH_MAX
     return ["most"] * is_above + ["growth"] * grows

@@ -60,7 +60,7 @@ GROWS = """\
 ## Growth
 
 Counts by the size of what is acted on: entries of an account, messages of a conversation, conversations of a user,
-tools of a task, purchases of an account. A later size may exceed the first by a quarter at most. The tests measure the
+tools of a task, purchases of an account. The last may exceed the one before by a quarter at most. The tests measure the
 first two sizes, `make cost` all, and the milliseconds of CPU with them."""
 
 

@@ -6,19 +6,19 @@ from tests.cost.metering import COLUMNS, Cost
 
 TABLE = """
 unit                    reads  writes  deletes  invocations  messages  trips  calls   kept  expiring  bytes
-chat_turn                  19      18        2            3         2     23      0      5         0   3668
-chat_turn_elsewhere        24      18        2            3         2     27      0      5         0   3668
-chat_turn_fresh            29      18        2            3         2     29      0      5         0   3668
-chat_turn_100              24      18        2            3         2     27      0      5         0   3674
-chat_turn_1000             24      18        2            3         2     27      0      5         0   3674
-chat_turn_streamed         19      18        2            3         2     23      0      5         0   3668
-chat_turn_keyed            19      20        2            3         2     24      0      6         0   4150
-openai_call              16.6      16        2            3         2   22.6      0      5         0   3719
-openai_call_keyed        16.6      19        2            3         2   23.6      0      6         1   4172
-openai_response_stored   16.6      18        2            3         2   22.6      0      5         1   3719
-embedding                16.6      16        2            3         2   22.6      0      5         0   3745
-image                      28      26        2            4         3   34.2      0      8         0   5351
-agent_tool               16.4    23.4      0.2          2.2       2.2   12.4      0     11         0   5729
+chat_turn                  19      16        2            3         2     23      0      2         1   2185
+chat_turn_elsewhere        22      16        2            3         2     26      0      2         1   2185
+chat_turn_fresh            27      16        2            3         2     28      0      2         1   2185
+chat_turn_100              22      16        2            3         2     26      0      2         1   2187
+chat_turn_1000             22      16        2            3         2     26      0      2         1   2187
+chat_turn_streamed         19      16        2            3         2     23      0      2         1   2185
+chat_turn_keyed            19      19        2            3         2     24      0      5         0   3947
+openai_call              16.6      14        2            3         2   22.6      0      2         1   2204
+openai_call_keyed        16.6      18        2            3         2   23.6      0      5         1   3969
+openai_response_stored   16.6      16        2            3         2   22.6      0      2         2   2204
+embedding                16.6      14        2            3         2   22.6      0      2         1   2224
+image                      27      25        2            4         3   34.2      0      7         0   5148
+agent_tool               16.4    22.4      0.2          2.2       2.2   12.4      0     10         0   5526
 purchase_stripe            44      22        1            4         1     32      2      5         1   3966
 purchase_paypal            44      23        1            4         1     33      4      5         1   3893
 abandoned_stripe          203     534        0            4         0    540    175      6         1   3087
@@ -38,12 +38,12 @@ history_page                93         93         93         93
 history_of_kind              5         22         22         22
 export                    1.06          1          1          1
 verify                    1.06          1          1          1
-audit                     1.13       1.01          1          1
-audit_again                110       2010      10010     100010
+audit                     1.14       1.01          1          1
+audit_again                111        510        510        510
 delete_conversation       0.08       0.03       0.01          0
 leave                     3.67       2.84       2.54       2.51
 agent_steps                2.1        7.5       15.6
-charge                    2425      20608     183008
+charge                    2425       6768       6770
 """
 
 
