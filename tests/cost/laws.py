@@ -11,7 +11,7 @@ from shared.kernel.ids import Uid
 from tests.cost.journals import account_with, charge, execute, with_purchases
 from tests.cost.metering import Measured, Meter
 from tests.cost.product import Caller, Product
-from tests.cost.units import MESSAGE, ToolUser, conversation_of
+from tests.cost.units import MESSAGE, ToolUser, conversation_of, without_minutes
 
 IS_LONG = os.environ.get("COST") == "long"
 CHARGES = 20
@@ -117,7 +117,8 @@ def _leave(conversations: int) -> Grown:
     caller = product.person(credits_=100_000)
     for _ in range(conversations):
         caller.post(conversation_of(caller), MESSAGE)
-    measured, milliseconds = _timed(product, lambda: _left(product, caller))
+    whole, milliseconds = _timed(product, lambda: _left(product, caller))
+    measured = without_minutes(product, whole)
     trips, deletes = (measured.total(operation) for operation in ("trip", "delete"))
     return Grown(round(trips / deletes, 2), milliseconds / deletes)
 
@@ -126,7 +127,7 @@ def _left(product: Product, caller: Caller) -> None:
     caller.call("DELETE", "/me")
     while not _has_left(product, caller.uid):
         product.clock.advance(MINUTE)
-        product.invoke("every_minute", lambda services: services.leaving.resume(1))
+        product.schedule("every_minute")
 
 
 def _has_left(product: Product, uid: Uid) -> bool:

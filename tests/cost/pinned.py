@@ -40,8 +40,8 @@ export                    1.06          1          1          1
 verify                    1.06          1          1          1
 audit                     1.14       1.01          1          1
 audit_again                111        510        510        510
-delete_conversation       0.08       0.03       0.01          0
-leave                     3.67       2.84       2.54       2.51
+delete_conversation       0.07       0.02       0.01          0
+leave                     1.55       0.47       0.08       0.08
 agent_steps                2.1        7.5       15.6
 charge                    2425       6768       6770
 """

@@ -161,7 +161,7 @@ def _purchase(provider: ProviderName) -> Measured:
             told[0] = product.deliver(provider, told[0])
         _follow(product, payment)
 
-    return _without_minutes(product, measure(product, buy))
+    return without_minutes(product, measure(product, buy))
 
 
 def _abandoned(provider: ProviderName) -> Measured:
@@ -176,7 +176,7 @@ def _abandoned(provider: ProviderName) -> Measured:
         told[0] = product.deliver(provider, told[0])
         _follow(product, payment)
 
-    return _without_minutes(product, measure(product, leave, warm=0, units=1))
+    return without_minutes(product, measure(product, leave, warm=0, units=1))
 
 
 def _shop() -> Product:
@@ -208,7 +208,7 @@ def _due_at(product: Product, payment: str) -> Millis | None:
     return from_datetime(due) if isinstance(due, datetime) else None
 
 
-def _without_minutes(product: Product, measured: Measured) -> Measured:
+def without_minutes(product: Product, measured: Measured) -> Measured:
     """Return the measurement without the minutes in it, each as an idle minute of the same product is."""
     minutes = measured.lines[Line("every_minute", "invocation", "")]
     return measured.less(_minutes(product), minutes)
