@@ -89,9 +89,15 @@ class MeteringServices:
     def admission(self) -> "Admission":
         """Build the admission of calls, with one queue of waiting calls for the instance."""
         from shared.sagas.metering.admission import Admission
+        from shared.sagas.metering.direct_charges import DirectCharges
 
         return Admission(
-            self.credits.ledger, self.expectation, self.clock, self.models.upstream_profiles, self.waiting_room
+            self.credits.ledger,
+            self.expectation,
+            self.clock,
+            self.models.upstream_profiles,
+            self.waiting_room,
+            DirectCharges(self.credits.ledger, self.credits.losses, self.clock),
         )
 
     @part

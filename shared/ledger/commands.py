@@ -196,7 +196,11 @@ class Release(AccountCommand[CaptureReceipt]):
 
 @lean_dataclass
 class Charge(AccountCommand[AmountReceipt]):
-    """Spend `amount` (µcr) at once, or refuse. If `rate` is None, no rate limit applies."""
+    """Spend `amount` (µcr) at once, or refuse. If `rate` is None, no rate limit applies.
+
+    With `is_admitted`, the rate limit was checked before the work that is charged now. So the charge counts against the
+    limit and is not refused for the limit.
+    """
 
     amount: Micro
     purpose: str
@@ -204,6 +208,7 @@ class Charge(AccountCommand[AmountReceipt]):
     rate: RateLimit | None = None
     tags: Tags = ()
     usage: tuple[tuple[str, int], ...] = ()
+    is_admitted: bool = False
 
 
 @lean_dataclass

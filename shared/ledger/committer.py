@@ -15,6 +15,7 @@ from shared.kernel.documents import (
 )
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import Uid, random_token
+from shared.ledger.account import Account
 from shared.ledger.batch import Batch, decide_batch, replayed, twin_record
 from shared.ledger.commands import AccountCommand, Command
 from shared.ledger.errors import Contended, IntegrityFailed
@@ -86,6 +87,19 @@ class Committer:
         """Drop the known state of an account, so that the next use reads the account."""
         self._lanes.forget_account(uid)
 
+    def known_account(self, uid: Uid) -> Account:
+        """Return the account as this instance knows it, a few seconds old at most, or as just read.
+
+        A command that follows within these seconds is decided on the same state, without a read of its own. Raises the
+        errors of `AccountStore.read`.
+        """
+        now = self._clock.monotonic()
+        head = self._lanes.warm_head(uid, now)
+        if head is None:
+            head = self._store.read(uid).head
+            self._lanes.warm_up(uid, head, now + self._warm_seconds)
+        return head.account
+
     # One round: read if need be, decide, commit ------------------------------------------------------------------
 
     def _round(self, lane: Lane, jobs: list[Job]) -> list[Job]:
@@ -116,9 +130,9 @@ class Committer:
 
     def _snapshot(self, lane: Lane, jobs: list[Job]) -> Snapshot:
         now = self._clock.monotonic()
-        is_warm = lane.warm is not None and now < lane.warm_until and now >= lane.contended_until
-        if lane.warm is not None and is_warm and lane.unsettled is None and not any(job.needs_read for job in jobs):
-            return Snapshot(head=lane.warm, is_fresh=False)
+        warm = lane.warm_at(now)
+        if warm is not None and not any(job.needs_read for job in jobs):
+            return Snapshot(head=warm, is_fresh=False)
         lane.warm = None
         rest_lots = max(job.rest_lots for job in jobs)
         snapshot = self._store.read(lane.uid, [job.command for job in jobs], rest_lots)

@@ -104,7 +104,7 @@ def recover(books: Books, command: Recover) -> RecoveryReceipt:
 
 def charge(books: Books, command: Charge) -> AmountReceipt:
     may_spend(books.account)
-    tat = rate_limited(books, command.rate)
+    tat = rate_limited(books, command.rate, is_admitted=command.is_admitted)
     within_budgets(books.account, command.budgets, command.amount, books.now)
     if command.amount > spendable(books.account):
         raise refusal(books.account, required=command.amount)

@@ -141,14 +141,14 @@ def output_asked(account: Account, command: PlaceHold, now: Millis) -> int | Non
     bound = bound_of(account, command)
     expected = bound - call.input_at_most
     free = account.available - exposure(account.holds.values()) - bound
-    room = [_claimed_room(account, claim, now) - bound for claim in command.budgets]
+    room = [claimed_room(account, claim, now) - bound for claim in command.budgets]
     part = min([free, *room]) // (OUTPUT_SHARE if _open_calls(account) else OUTPUT_SHARE_ALONE)
     risky = min((free + _risk_of(account, command, now)) // 2, (OUTPUT_EXPECTED_TIMES - 1) * expected)
     more = min([max(part, risky), max(0, account.available - command.amount), *room])
     return min(max(expected, call.output_at_most), expected + max(0, more))
 
 
-def _claimed_room(account: Account, claim: BudgetClaim, now: Millis) -> int:
+def claimed_room(account: Account, claim: BudgetClaim, now: Millis) -> int:
     """Return the room under a cap (µcr), less the highest cost of the open holds that name the cap."""
     budgets = live_budgets(account.budgets, account.holds, now)
     known = budgets.get(claim.id, Budget(id=claim.id, limit=claim.limit))

@@ -139,6 +139,11 @@ class Lane:
     solo: int = 0
     """Number of commands that are still committed one by one, because their common commit failed."""
 
+    def warm_at(self, now: float) -> Head | None:
+        """Return the head to decide on without a read at the monotonic time `now`; None if a read is needed."""
+        is_warm = self.unsettled is None and self.contended_until <= now < self.warm_until
+        return self.warm if is_warm else None
+
 
 class Lanes:
     """Queues of one instance, by account.
@@ -194,6 +199,22 @@ class Lanes:
             lane = self._lanes.get(uid)
         if lane is not None:
             lane.warm = None
+
+    def warm_head(self, uid: Uid, now: float) -> Head | None:
+        """Return the head that this instance knows at the monotonic time `now`; None if a read is needed."""
+        with self._lock:
+            lane = self._lanes.get(uid)
+        return None if lane is None else lane.warm_at(now)
+
+    def warm_up(self, uid: Uid, head: Head, until: float) -> None:
+        """Remember a head that was just read until the monotonic time `until`, unless a thread leads the lane."""
+        with self._lock:
+            lane = self._lanes.setdefault(uid, Lane(uid=uid))
+            self._lanes.move_to_end(uid)
+            with lane.lock:
+                if not lane.is_led and lane.warm is None:
+                    lane.warm, lane.warm_until = head, until
+            self._evict()
 
     def enter(self, uid: Uid, job: Job) -> Lane:
         """Add the job to the account's lane, and return the lane. If no job leads the lane, the new job must lead."""

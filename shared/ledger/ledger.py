@@ -15,6 +15,7 @@ from shared.kernel.ids import HoldId, LotId, OperationId, Uid, random_token
 from shared.kernel.money import Micro
 from shared.kernel.tracing import in_this_work
 from shared.ledger.account import Account, Budget, Hold
+from shared.ledger.charge_room import ChargeRoom, charge_room
 from shared.ledger.commands import (
     AccountCommand,
     BudgetClaim,
@@ -115,6 +116,20 @@ class Ledger:
     def balance(self, uid: Uid) -> Balance:
         """Return the balance after all due lots and holds have expired. Zero for an account that is not open."""
         return balance_of(self._settled(uid))
+
+    @property
+    def rate(self) -> RateLimit | None:
+        """Limit of a user's spending calls; None: no limit."""
+        return self._rate
+
+    def charge_room(self, uid: Uid, claims: tuple[BudgetClaim, ...], *, principal: str) -> ChargeRoom:
+        """Return the room for a charge that follows a call, from the state that this instance knows.
+
+        `principal` is empty for the user. The state may be a few seconds old.
+        """
+        now = self._clock.now()
+        account = settled(self._watched(lambda: self._committer.known_account(uid)), now)
+        return charge_room(account, claims, principal=principal or uid, rate=self._rate, now=now)
 
     def budgets(self, uid: Uid) -> Mapping[str, Budget]:
         """Return the caps that are in force now, by id; amounts in µcr."""

@@ -20,6 +20,8 @@ T = TypeVar("T")
 MICROS_PER_MINUTE = 60_000_000
 TOLD_MAX = 8
 """Largest number of tags, and of usage counts, in an entry."""
+CALLS_MAX = 2**53
+"""Number of calls that stands for no limit."""
 TIME_MAX: Millis = 2**47
 """Latest time (the year 6429) of an end. The store must be able to write every due time."""
 
@@ -61,18 +63,26 @@ def may_spend(account: Account) -> None:
         raise AccountFrozen
 
 
-def rate_limited(books: Books, rate: RateLimit | None) -> dict[str, Json]:
+def rate_limited(books: Books, rate: RateLimit | None, *, is_admitted: bool = False) -> dict[str, Json]:
     """Return the facts of an entry that keep the rate limit's state: the next arrival time (GCRA, ITU-T I.371) in µs.
 
-    Without a `rate`, there are no facts. Raises RateLimited.
+    Without a `rate`, there are no facts. Raises RateLimited, unless the call was admitted before.
     """
     if rate is None:
         return {}
     interval, now = MICROS_PER_MINUTE // rate.per_minute, books.now * 1000
     tat = max(books.account.tat, now) + interval
-    if (early := tat - interval * rate.burst - now) > 0:
+    if (early := tat - interval * rate.burst - now) > 0 and not is_admitted:
         raise RateLimited(retry_after_ms=-(-early // 1000))
     return {"tat": tat}
+
+
+def calls_admitted(account: Account, rate: RateLimit | None, now: Millis) -> int:
+    """Return the number of calls that the rate limit would admit at `now`, one after the other."""
+    if rate is None:
+        return CALLS_MAX
+    interval, micros = MICROS_PER_MINUTE // rate.per_minute, now * 1000
+    return max(0, (interval * rate.burst + micros - max(account.tat, micros)) // max(1, interval))
 
 
 def within_budgets(account: Account, claims: tuple[BudgetClaim, ...], amount: int, now: Millis) -> None:

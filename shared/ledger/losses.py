@@ -38,11 +38,12 @@ from shared.ledger.exposure import ABSORBED_WINDOW, KEY_CEILINGS_FROM, USER_CEIL
 from shared.ledger.views import EntryView
 
 Cause: TypeAlias = Literal[
-    "absorbed", "crashed", "debt_written_off", "limit_not_kept", "not_read_on", "provider_failed"
+    "absorbed", "charge_refused", "crashed", "debt_written_off", "limit_not_kept", "not_read_on", "provider_failed"
 ]
 """Cause of a loss.
 
-`absorbed`: a call cost more than its user could pay. `crashed`: an instance ended before charging the call; the cost is
+`absorbed`: a call cost more than its user could pay. `charge_refused`: the charge of a call that held no credits was
+refused, and nothing was delivered. `crashed`: an instance ended before charging the call; the cost is
 unknown, so the amount is 0. `debt_written_off`: a user left with a debt. `limit_not_kept`: the provider billed output
 beyond the limit. `not_read_on`: there was no room to read a call to its report, and the provider may have billed more
 than its hold. `provider_failed`: the provider failed before anything was delivered.
@@ -79,6 +80,7 @@ class LossSum:
 ANY_COUNT, ANY_AMOUNT = 2**53, 2**53
 ALERT_LIMITS: Mapping[Cause, LossSum] = {
     "absorbed": LossSum(ANY_COUNT, KEY_CEILINGS_FROM),
+    "charge_refused": LossSum(3, KEY_CEILINGS_FROM),
     "crashed": LossSum(3, ANY_AMOUNT),
     "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
     "limit_not_kept": LossSum(ANY_COUNT, MICRO_PER_CREDIT),
@@ -88,6 +90,7 @@ ALERT_LIMITS: Mapping[Cause, LossSum] = {
 """First limits. If the losses of one user or key in one window exceed the limit, an alert is raised."""
 SECOND_LIMITS: Mapping[Cause, LossSum] = {
     "absorbed": LossSum(ANY_COUNT, USER_CEILINGS_FROM),
+    "charge_refused": LossSum(10, USER_CEILINGS_FROM),
     "crashed": LossSum(10, ANY_AMOUNT),
     "debt_written_off": LossSum(ANY_COUNT, ANY_AMOUNT),
     "limit_not_kept": LossSum(ANY_COUNT, 10 * MICRO_PER_CREDIT),
@@ -97,7 +100,7 @@ SECOND_LIMITS: Mapping[Cause, LossSum] = {
 """Second limits, beyond which the platform stops paying.
 
 A user's failed calls are then charged. Calls without room to be read on are charged their highest possible use. Calls
-of a user with too many absorbed costs are held whole.
+of a user with too many absorbed costs are held whole. A user with too many refused charges holds credits before calls.
 """
 
 
@@ -201,6 +204,13 @@ class Losses:
         This holds once this user's calls without room in the window exceed the second limit. Reads one document.
         """
         return self.window(uid).of("not_read_on").is_beyond(SECOND_LIMITS["not_read_on"])
+
+    def are_charges_held(self, uid: Uid) -> bool:
+        """Return True if this user's calls must hold credits first, since too many charges after calls were refused.
+
+        This holds once the refused charges in the window exceed the second limit. Reads one document.
+        """
+        return self.window(uid).of("charge_refused").is_beyond(SECOND_LIMITS["charge_refused"])
 
     def window(self, uid: Uid, at: Millis | None = None) -> LossWindow:
         """Return the user's losses of the window that contains `at` (default: now)."""

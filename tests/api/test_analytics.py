@@ -7,6 +7,7 @@ import pytest
 from shared.kernel.clock import DAY, to_datetime
 from shared.ledger.usage import MOVES
 from shared.platform.memory.publisher import MemoryPublisher
+from tests.api.openai_world import EMBEDDER
 from tests.api.world import World, problem
 from tests.support.adapters import replace_adapters
 
@@ -121,3 +122,16 @@ def test_images_are_a_kind_of_use_of_their_own(world, alice):
     told = alice.get("/models/analytics").json["total"]["models"]
 
     assert [(row["kind"], row["model"], row["count"], row["cost"]) for row in told] == [("image", "painter", 1, "1")]
+
+
+def test_what_embeddings_of_a_key_cost_stands_under_their_model_and_key(world, alice):
+    world.services.models.catalogue.put("embedder", EMBEDDER)
+    key = alice.key("chat")
+    answered = [key.post("/openai/embeddings", {"model": "embedder", "input": "Hello"}).json for _ in range(2)]
+    cost = sum(Decimal(each["credits"]["cost"]) for each in answered)
+
+    [row] = alice.get("/models/analytics").json["total"]["models"]
+
+    assert (row["model"], row["kind"], row["count"], Decimal(row["cost"])) == ("embedder", "embedding", 2, cost)
+    assert row["key"] == alice.get("/api-keys").json["items"][0]["id"]
+    assert row["input_tokens"] == 10

@@ -4,6 +4,7 @@ from functions.http.stops import CALLS_PER_MINUTE
 from shared.ai.tokens import Usage
 from shared.platform.memory.chat_model import ScriptedChatModel, says
 from shared.platform.memory.passthrough import ScriptedPassthrough, completion
+from tests.api.openai_world import EMBEDDER
 from tests.api.world import World, problem
 from tests.support.chat import change_message
 
@@ -139,3 +140,17 @@ def test_a_settling_message_shows_at_most_what_it_costs_and_later_its_cost(world
 
     assert (settling["status"], settling["cost"], settling["at_most"]) == ("settling", None, COST)
     assert (settled["cost"], settled.keys() & {"status", "at_most"}) == (COST, set())
+
+
+def test_an_ended_embedding_without_a_hold_tells_its_cost_to_its_caller_alone(world, alice):
+    world.services.models.catalogue.put("embedder", EMBEDDER)
+    embedding = {"model": "embedder", "input": "Hello"}
+    key = alice.key("chat")
+    answered = key.post("/openai/embeddings", embedding, headers={"X-Request-Id": "keys"}).json
+    alice.post("/openai/embeddings", embedding, headers={"X-Request-Id": "mine"})
+
+    told = key.post("/openai/stop", {"request_id": "keys"}).json
+
+    assert (told["status"], told["cost"]) == ("ended", answered["credits"]["cost"])
+    assert [key.post("/openai/stop", {"request_id": each}).status_code for each in ("mine", "keys")] == [404, 200]
+    assert [alice.post("/openai/stop", {"request_id": each}).status_code for each in ("mine", "keys")] == [200, 200]

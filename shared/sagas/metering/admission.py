@@ -14,6 +14,7 @@ from shared.ledger.commands import Tags
 from shared.ledger.errors import BudgetExceeded, InsufficientCredits
 from shared.ledger.holding import Holding
 from shared.ledger.ledger import Ledger
+from shared.sagas.metering.direct_charges import DirectCharge, DirectCharges
 from shared.sagas.metering.plan import MeteredPlan, expecting_anew
 
 PATIENCE_SECONDS = 5.0
@@ -30,12 +31,22 @@ class Admission:
         clock: Clock,
         profiles: UpstreamProfiles,
         room: WaitingRoom | None = None,
+        direct: DirectCharges | None = None,
     ) -> None:
+        """Make an admission. Without `direct`, every call holds credits."""
         self._ledger = ledger
         self._expectation = expectation
         self._clock = clock
         self._profiles = profiles
         self._room = room or WaitingRoom()
+        self._direct = direct
+
+    def admitted(
+        self, plan: MeteredPlan, operation: OperationId, names: Tags = (), about: Tags = ()
+    ) -> Holding | DirectCharge:
+        """Admit this turn: without a hold if the call is cheap for this user, else with a hold. See `holding`."""
+        direct = None if self._direct is None else self._direct.begin(plan, operation, names, about)
+        return direct or self.holding(plan, operation, names, about)
 
     def holding(self, plan: MeteredPlan, operation: OperationId, names: Tags = (), about: Tags = ()) -> Holding:
         """Place the hold of this turn. Raises InsufficientCredits and the ledger's other refusals.

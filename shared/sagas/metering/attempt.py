@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import StillRunning
@@ -11,11 +11,14 @@ from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.ledger.holding import Holding
 from shared.sagas.metering.claims import Claim
+from shared.sagas.metering.direct_charges import DirectCharge
 from shared.sagas.metering.plan import MeteredPlan
 from shared.sagas.metering.reply import GrowingReply
 from shared.sagas.metering.turn_kind import PlannedTurn
 
 EventT = TypeVar("EventT")
+CallCredits: TypeAlias = Holding | DirectCharge
+"""Credits of a call: a hold that grows with the answer, or one charge when the answer is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +32,7 @@ class Attempt(Generic[EventT]):
 
     turn: PlannedTurn[EventT]
     reply: GrowingReply
-    hold: Holding
+    hold: CallCredits
     claim: Claim
     paid_before: Micro
     output_cap: int

@@ -13,10 +13,12 @@ from shared.kernel.ids import HoldId, Uid, derived_id
 from shared.kernel.money import AMOUNT_MAX, Micro
 from shared.ledger.about import Purpose, RefType, about
 from shared.ledger.commands import Tags
+from shared.ledger.hold_names import hold_id
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import HoldView
 from shared.sagas.metering.plan import MeteredPlan
 from shared.sagas.metering.stop_requests import EVERYBODY, request_tag
+from shared.users.principal import KEY_SPENDER
 
 RUN, CONVERSATION, REQUEST, CEILING = "run", "conversation", "request", "ceiling"
 WINDOWS = (10, 40, 100, 100, 100, 100, 100, 100, 100, 100)
@@ -30,6 +32,7 @@ class JournalCall:
     """Attempt at a call. `run` names the call's message or answer.
 
     `conversation_id` is None for a call outside a conversation. `ceiling` is the most that the provider can bill (µcr).
+    `charged` is the cost (µcr) of a call that held no credits; None for a call with a hold.
     """
 
     hold: HoldId
@@ -38,6 +41,7 @@ class JournalCall:
     model: str
     ceiling: Micro
     placed_at: Millis
+    charged: Micro | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,7 @@ class CallJournal:
         for body in self._placings(wanted.uid, open_.seq, WINDOWS):
             if not candidates or body["at"] < min(hold.placed_at for hold in candidates.values()):
                 break
-            if candidates.pop(HoldId(body["hold"]["id"]), None) is not None and _is_named(body, wanted):
+            if candidates.pop(_call_id(body), None) is not None and _is_named(body, wanted):
                 found.append(_call(body))
         return found
 
@@ -118,12 +122,12 @@ class CallJournal:
         return next((_call(body) for body in placings if _is_named(body, wanted)), None)
 
     def _placings(self, uid: Uid, seq: int, windows: tuple[int, ...]) -> Iterator[Mapping[str, Any]]:
-        """Yield the bodies of the entries that placed holds, newest first."""
+        """Yield the bodies of the entries that placed holds or charged calls without holds, newest first."""
         for size in windows:
             if seq < 1:
                 return
             bodies = self._ledger.bodies(uid, max(1, seq - size + 1), seq)
-            yield from (body for body in reversed(bodies) if body["kind"] == "hold")
+            yield from (body for body in reversed(bodies) if body["kind"] == "hold" or _is_direct(body))
             seq -= size
 
 
@@ -134,16 +138,34 @@ def _may_be(hold: HoldView, wanted: CallSearch) -> bool:
 def _is_named(body: Mapping[str, Any], wanted: CallSearch) -> bool:
     tags = body.get("tags", {})
     is_wanted = RUN in tags and tags.get(wanted.tag) == wanted.value
-    return is_wanted and wanted.is_of(body["hold"].get("principal", ""))
+    return is_wanted and wanted.is_of(_principal(body))
+
+
+def _is_direct(body: Mapping[str, Any]) -> bool:
+    return body["kind"] == "charge" and "hold" not in body
+
+
+def _call_id(body: Mapping[str, Any]) -> HoldId:
+    """Return the id of the hold. For a call without a hold, return the id that the hold would have."""
+    return hold_id(body["op"]) if _is_direct(body) else HoldId(body["hold"]["id"])
+
+
+def _principal(body: Mapping[str, Any]) -> str:
+    """Return the principal of a call. A call without a hold names only the API key."""
+    if not _is_direct(body):
+        return str(body["hold"].get("principal", ""))
+    key = body["tags"].get("key")
+    return str(body["uid"]) if key is None else f"{KEY_SPENDER}{key}"
 
 
 def _call(body: Mapping[str, Any]) -> JournalCall:
     tags = body["tags"]
     return JournalCall(
-        hold=HoldId(body["hold"]["id"]),
+        hold=_call_id(body),
         run=tags[RUN],
         conversation_id=tags.get(CONVERSATION),
         model=tags.get("model", ""),
         ceiling=Micro(int(tags.get(CEILING, AMOUNT_MAX))),
         placed_at=body["at"],
+        charged=Micro(sum(each["amount"] for each in body["postings"])) if _is_direct(body) else None,
     )

@@ -11,6 +11,7 @@ from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.ids import Uid, derived_id
 from shared.kernel.money import Micro
+from shared.ledger.errors import HoldNotFound
 from shared.ledger.ledger import Ledger
 from shared.ledger.views import HoldView
 from shared.sagas.metering.call_journal import CONVERSATION, CallJournal, CallSearch, JournalCall
@@ -65,8 +66,13 @@ class CallRecords:
 
     def end_of(self, uid: Uid, call: JournalCall, status: Status) -> CallEnd:
         """Return the end of this call; its status is `settling` while the hold is open. Raises Unavailable."""
-        hold = self._ledger.hold(uid, call.hold)
         told = self._by_message(uid, call) if call.conversation_id else self._by_answer(uid, call)
+        if call.charged is not None:
+            return replace(told, status=status, cost=call.charged, at_most=None)
+        try:
+            hold = self._ledger.hold(uid, call.hold)
+        except HoldNotFound:  # its record has expired
+            return replace(told, status=status)
         if hold.status == "active":
             return replace(told, status="settling", cost=None, at_most=self._at_most(uid, call, hold))
         cost = Micro(hold.captured) if told.cost is None else told.cost

@@ -13,8 +13,7 @@ from shared.kernel.documents import OutcomeUnknown
 from shared.kernel.errors import DomainError, NotFound, Rejected, StillRunning
 from shared.kernel.events import log
 from shared.kernel.money import Micro
-from shared.ledger.holding import Holding
-from shared.sagas.metering.attempt import Attempt, EventT
+from shared.sagas.metering.attempt import Attempt, CallCredits, EventT
 from shared.sagas.metering.call_journal import about_call, names_of
 from shared.sagas.metering.claims import Claim
 from shared.sagas.metering.delivery import AnswerDelivery
@@ -99,12 +98,12 @@ class MeteredTurn(Generic[RequestT, EventT]):
 
     def _admitted(
         self, request: RequestT, claim: Claim, failed: Sequence[str], failure: DomainError | None
-    ) -> tuple[PlannedTurn[EventT], Holding]:
+    ) -> tuple[PlannedTurn[EventT], CallCredits]:
         """Return the planned turn and the hold. If no other model fits, raise the first model's failure."""
         try:
             turn = self._kind.plan(request, failed)
             plan, operation = turn.plan, hold_operation(request.operation, claim.run)
-            return turn, self._parts.admission.holding(
+            return turn, self._parts.admission.admitted(
                 plan, operation, names_of(plan, claim.run), about_call(plan, claim.run)
             )
         except (Rejected, NotFound) as refusal:

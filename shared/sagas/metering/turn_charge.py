@@ -9,8 +9,7 @@ from shared.ai.chat.messages import CONTENT_BYTES_MAX
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.money import Micro
-from shared.ledger.holding import Holding
-from shared.sagas.metering.attempt import Attempt, EventT
+from shared.sagas.metering.attempt import Attempt, CallCredits, EventT
 from shared.sagas.metering.call_losses import CallLosses
 from shared.sagas.metering.ending import Ending, Sight, ending_of
 from shared.sagas.metering.parts import MeteringParts
@@ -91,7 +90,7 @@ class TurnCharge(Generic[EventT]):
         return bound if is_all_charged else held
 
 
-def _held_for(hold: Holding, cost: Micro) -> Micro:
+def _held_for(hold: CallCredits, cost: Micro) -> Micro:
     """Hold as much as `cost` (µcr), as far as credits were kept free for the input. Return the part that is held."""
     if cost > hold.held:
         try:
@@ -101,7 +100,7 @@ def _held_for(hold: Holding, cost: Micro) -> Micro:
     return Micro(min(cost, hold.held))
 
 
-def cut_by(text: str, hold: Holding, reply: GrowingReply) -> str | None:
+def cut_by(text: str, hold: CallCredits, reply: GrowingReply) -> str | None:
     """Return a finish reason if `text` must not be delivered, else None.
 
     `credit_limit`: the balance does not cover this text. `length`: the text exceeds the requested or storable size.
