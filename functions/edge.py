@@ -8,7 +8,7 @@ with an alert, before the platform would drop the event in silence.
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ from functions.tracing import begin_event
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.clock import HOUR, Millis, parse_rfc3339, to_datetime
-from shared.kernel.documents import Create, Data, PreconditionFailed, Value
+from shared.kernel.documents import Create, Data, PreconditionFailed, Value, Version
 from shared.kernel.errors import DomainError, NotFound, Rejected
 from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid, derived_id, is_safe_id, is_uid
@@ -60,13 +60,17 @@ class CloudEvent(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentEvent:
-    """Written document. `before` is None for a created document, `after` for a deleted document."""
+    """Written document. `before` is None for a created document, `after` for a deleted document.
+
+    `version` is the document's version after the write; None for a deleted document and for a dead event.
+    """
 
     path: str
     params: Mapping[str, str]
     before: Data | None
     after: Data | None
     at: Millis
+    version: Version | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +119,11 @@ REDELIVERIES: dict[str, Callable[[DeadEvent, Services], None]] = {}
 """Functions by name that handle a dead event again. Filled when the modules of the functions are loaded."""
 
 
-def on_document(pattern: str) -> Callable[[Callable[[DocumentEvent, Services], None]], Entry]:
-    """Return a decorator that makes a handler the entry point for documents whose path fits `pattern`:
+def on_document(*patterns: str) -> Callable[[Callable[[DocumentEvent, Services], None]], Entry]:
+    """Return a decorator that makes a handler the entry point for documents whose path fits one of `patterns`:
     `users/{uid}`.
     """
-    return _entry(lambda event: decode_document(event, pattern), lambda dead: _dead_document(dead, pattern))
+    return _entry(lambda event: decode_document(event, *patterns), lambda dead: _dead_document(dead, patterns))
 
 
 def on_user(handle: Callable[[UserEvent, Services], None]) -> Entry:
@@ -182,7 +186,7 @@ def deliver(
         _bury(event, services, code=code, **told)
 
 
-def decode_document(event: CloudEvent, pattern: str) -> DocumentEvent:
+def decode_document(event: CloudEvent, *patterns: str) -> DocumentEvent:
     """Return the Firestore event in a cloud event. Raises MalformedEvent."""
     from google.events.cloud.firestore_v1.types import DocumentEventData
     from google.protobuf.message import DecodeError
@@ -194,10 +198,11 @@ def decode_document(event: CloudEvent, pattern: str) -> DocumentEvent:
     path = _document_path(str(event.get("document", "")), data.value.name or data.old_value.name)
     return DocumentEvent(
         path=path,
-        params=_params(pattern, path),
+        params=_params(patterns, path),
         before=_fields(data.old_value) if data.HasField("old_value") else None,
         after=_fields(data.value) if data.HasField("value") else None,
         at=_time(event),
+        version=_version(data.value) if data.HasField("value") else None,
     )
 
 
@@ -288,14 +293,14 @@ def _change(event: CloudEvent) -> str | None:
     return "changed" if data.HasField("old_value") else "created"
 
 
-def _dead_document(dead: DeadEvent, pattern: str) -> DocumentEvent:
+def _dead_document(dead: DeadEvent, patterns: Sequence[str]) -> DocumentEvent:
     """Return the event of a document again, without the document's fields. Raises MalformedEvent."""
     if not dead.subject.startswith(DOCUMENTS):
         raise MalformedEvent("its document was not stored")
     path = dead.subject.removeprefix(DOCUMENTS)
     before: Data | None = {} if dead.change in {"changed", "deleted"} else None
     after: Data | None = None if dead.change == "deleted" else {}
-    return DocumentEvent(path=path, params=_params(pattern, path), before=before, after=after, at=dead.at)
+    return DocumentEvent(path=path, params=_params(patterns, path), before=before, after=after, at=dead.at)
 
 
 def _dead_user(dead: DeadEvent) -> UserEvent:
@@ -335,17 +340,22 @@ def _microseconds(text: str) -> str:
     return f"{head}{point}{digits[:6]}{tail[len(digits) :]}"
 
 
-def _params(pattern: str, path: str) -> Mapping[str, str]:
+def _params(patterns: Sequence[str], path: str) -> Mapping[str, str]:
+    found = (_params_of(pattern, path) for pattern in patterns)
+    params = next((each for each in found if each is not None), None)
+    if params is None:
+        raise MalformedEvent(f"{path!r} does not fit {' or '.join(patterns)}")
+    return params
+
+
+def _params_of(pattern: str, path: str) -> Mapping[str, str] | None:
     names, values = pattern.split("/"), path.split("/")
     if len(names) != len(values):
-        raise MalformedEvent(f"{path!r} does not fit {pattern}")
-    params = {}
-    for name, value in zip(names, values, strict=True):
-        if name.startswith("{"):
-            params[name[1:-1]] = value
-        elif name != value:
-            raise MalformedEvent(f"{path!r} does not fit {pattern}")
-    return params
+        return None
+    pairs = list(zip(names, values, strict=True))
+    if any(name != value for name, value in pairs if not name.startswith("{")):
+        return None
+    return {name[1:-1]: value for name, value in pairs if name.startswith("{")}
 
 
 def _is_empty(data: Any) -> bool:
@@ -361,6 +371,11 @@ def _json(data: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise MalformedEvent("its data is not an object")
     return value
+
+
+def _version(document: Any) -> Version:
+    """Return the version that a read of the document from Firestore would have."""
+    return document.update_time.seconds, document.update_time.nanos
 
 
 def _fields(document: Any) -> Data:

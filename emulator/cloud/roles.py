@@ -37,6 +37,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "on_user_created": (DATABASE, SECRETS, TOPICS, *TRIGGERED),
     "on_user_deleted": (DATABASE, OBJECTS, SECRETS, TOPICS, USERS, *TRIGGERED),
     "on_ledger_entry": (DATABASE, SECRETS, TOPICS, *TRIGGERED),
+    "on_entry_updated": (DATABASE, SECRETS, TOPICS, *TRIGGERED),
+    "on_entry_deleted": (DATABASE, SECRETS, TOPICS, *TRIGGERED),
     "generate_image": (DATABASE, OBJECTS, SECRETS, TOPICS, USERS_READ, *TRIGGERED),
     **{record.webhook: (DATABASE, SECRETS, TOPICS) for record in PROVIDERS.values()},
     "on_provider_event": (DATABASE, SECRETS, TOPICS, *TRIGGERED),

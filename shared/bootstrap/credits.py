@@ -47,7 +47,7 @@ class CreditServices:
         """Build the relay that publishes the ledger's entries."""
         from shared.ledger.relay import Relay
 
-        return Relay(self.ports.documents(), self.ledger, self.ports.publisher(), [self.analytics], [self.losses])
+        return Relay(self.ports.documents(), self.ledger, self.ports.publisher(), self.clock, [self.losses])
 
     @part
     def analytics(self) -> "UsageAnalytics":

@@ -95,6 +95,25 @@ def _payments(services: "Services") -> "Migration":
     return _split("payments", "payments", lambda document: views.renew(document.id))
 
 
+def _markers(services: "Services") -> "Migration":
+    """Return the migration of markers without a field for the relay, which no index finds."""
+    from shared.ledger.markers import RELAY, renewed_marker
+    from shared.sagas.engine.migrations import Migration
+
+    documents = services.ports.documents()
+
+    def move(document: "Document") -> bool:
+        documents.commit([renewed_marker(document)])
+        return True
+
+    return Migration(
+        name="markers",
+        kinds=frozenset({"accounts/*/outbox"}),
+        is_due=lambda document: RELAY not in document.data,
+        move=move,
+    )
+
+
 def _split(name: str, kind: str, move: "Callable[[Document], bool]") -> "Migration":
     """Return the migration of a kind's documents of version 1, in which owner and server shared one document."""
     from shared.sagas.engine.migrations import Migration
@@ -125,6 +144,7 @@ MIGRATIONS: tuple[MigrationEntry, ...] = (
         _schema_versions,
     ),
     MigrationEntry("accounts", "Give old accounts a document for the sealed state of their own.", _accounts),
+    MigrationEntry("markers", "Let the job `relay` find markers that an earlier release has written.", _markers),
     MigrationEntry("conversations", "Give old conversations a document for the server of their own.", _conversations),
     MigrationEntry(
         "conversation-tails",

@@ -27,6 +27,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "on_user_created": (LEDGER,),
     "on_user_deleted": (LEDGER, MARKS, PAYMENTS),
     "on_ledger_entry": (LEDGER,),
+    "on_entry_updated": (LEDGER,),
+    "on_entry_deleted": (LEDGER,),
     "generate_image": (LEDGER, MODELS),
     **{record.webhook: record.webhook_secrets for record in PROVIDERS.values()},
     "on_provider_event": (LEDGER, MARKS, PAYMENTS),

@@ -1,14 +1,15 @@
 """Analytics: each account's usage by day, projected from its journal to `accounts/{uid}/usage/{2026-11-24}`.
 
-One commit writes the projection's position (`accounts/{uid}/relay/usage`) and the changed days, each on the version
+One commit writes the projection's position (see `shared.ledger.positions`) and the changed days, each on the version
 that was read. So only the next entries in order can be added, and only once. The projection ends as the fold of the
-journal even if several instances follow the same account, or one crashes at any point.
+journal even if several instances follow the same account, or one crashes at any point. The relay adds the entries that
+are published; a report adds entries that the relay has not reached yet.
 """
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -24,13 +25,13 @@ from shared.kernel.documents import (
     PreconditionFailed,
     Put,
     Query,
-    Version,
     Write,
 )
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
+from shared.ledger.positions import JournalPosition, commit_position, read_position
 from shared.ledger.series import DAYS_MAX
 from shared.ledger.usage import Amounts, Body, Day, UsageFold, Use, day_of, folded
 
@@ -53,31 +54,6 @@ class Report:
     seq: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Head:
-    """Position of the projection. If `is_clearing` is True, the projected days are being removed before a rebuild."""
-
-    path: str
-    usage: UsageFold
-    is_clearing: bool
-    document: Document | None
-
-    @property
-    def version(self) -> Version | None:
-        """Version of the position's document; None if there is no document."""
-        return None if self.document is None else self.document.version
-
-    def write(self, usage: UsageFold, *, is_clearing: bool = False) -> Write:
-        """Return the write of the next position. The commit fails if the position has changed."""
-        opened = {hold: list(use) for hold, use in usage.open.items()}
-        data: Data = {
-            "seq": usage.seq,
-            "open": canonical(opened).decode(),
-            "is_clearing": is_clearing,
-        }
-        return Create(self.path, data) if self.document is None else Put(self.path, data, self.document.version)
-
-
 class UsageAnalytics:
     """Projection of usage by day, and its reader. Safe to share between threads and instances."""
 
@@ -94,11 +70,11 @@ class UsageAnalytics:
         """
         failures = 0
         while True:
-            head = self._head(uid)
-            if to is not None and head.usage.seq >= to and not head.is_clearing:
-                return head.usage.seq
+            position = read_position(self._documents, uid)
+            if to is not None and position.usage.seq >= to and not position.is_clearing:
+                return position.usage.seq
             try:
-                is_over = self._clear(uid, head) if head.is_clearing else self._step(uid, head)
+                is_over = self._step(uid, position)
                 failures, steps = 0, steps - 1
             except (PreconditionFailed, OutcomeUnknown):
                 failures += 1
@@ -107,7 +83,7 @@ class UsageAnalytics:
                 self._clock.wait(PAUSE_SECONDS * random.uniform(0.5, 1.5) * failures)  # noqa: S311  # spreads, guards nothing
                 continue
             if is_over or steps <= 0:
-                return self._head(uid).usage.seq
+                return read_position(self._documents, uid).usage.seq
 
     def report(self, uid: Uid, first: str, last: str) -> Report:
         """Return the usage of the days `first` to `last`, both included, at most DAYS_MAX.
@@ -119,12 +95,12 @@ class UsageAnalytics:
         """
         self.follow(uid, steps=READ_STEPS_MAX)
         query = Query(collection=_collection(uid), limit=DAYS_MAX, id_from=first, id_to=last)
-        head = self._head(uid)
+        position = read_position(self._documents, uid)
         for _ in range(ATTEMPTS_MAX):
-            before, found = head, self._documents.query(query)
-            head = self._head(uid)
-            if head.version == before.version:
-                return Report(days={document.id: _day(document) for document in found}, seq=head.usage.seq)
+            before, found = position, self._documents.query(query)
+            position = read_position(self._documents, uid)
+            if position.version == before.version:
+                return Report(days={document.id: _day(document) for document in found}, seq=position.usage.seq)
         raise PreconditionFailed
 
     def rebuild(self, uid: Uid) -> int:
@@ -135,7 +111,8 @@ class UsageAnalytics:
         """
         for attempt in range(ATTEMPTS_MAX):
             try:
-                self._documents.commit([self._head(uid).write(UsageFold(), is_clearing=True)])
+                cleared = replace(read_position(self._documents, uid), usage=UsageFold(), is_clearing=True)
+                commit_position(self._documents, cleared)
                 break
             except (PreconditionFailed, OutcomeUnknown):
                 if attempt == ATTEMPTS_MAX - 1:
@@ -153,57 +130,60 @@ class UsageAnalytics:
             yield from (Uid(document.id) for document in found)
             after = (found[-1].path,)
 
-    def _step(self, uid: Uid, head: _Head) -> bool:
-        """Add the next window of entries. Return True if this window was the last.
+    def _step(self, uid: Uid, position: JournalPosition) -> bool:
+        """Remove a batch of days if they are being removed, else add the next window of entries.
 
-        Raises IntegrityFailed when an entry is missing.
+        Return True if this window was the last. Raises IntegrityFailed when an entry is missing.
         """
-        first = head.usage.seq + 1
+        if position.is_clearing:
+            cleared, removed = clear_days(self._documents, uid, position)
+            commit_position(self._documents, cleared, *removed)
+            return False
+        first = position.usage.seq + 1
         bodies = self._ledger.bodies(uid, first, first + WINDOW - 1)
         if not bodies:
             return True
         for seq, body in enumerate(bodies, first):
             if body["seq"] != seq:
                 raise IntegrityFailed(uid=uid, seq=seq, rule="sequence")
-        self._documents.commit(self._writes(uid, head, bodies))
+        usage, days = folded_days(self._documents, uid, position.usage, bodies)
+        commit_position(self._documents, replace(position, usage=usage), *days)
         return len(bodies) < WINDOW
 
-    def _writes(self, uid: Uid, head: _Head, bodies: Sequence[Body]) -> list[Write]:
-        dates = sorted({day_of(body["at"]) for body in bodies})
-        found = dict(zip(dates, self._documents.get_all([day_path(uid, date) for date in dates]), strict=True))
-        known = {date: _day(document) for date, document in found.items() if document is not None}
-        usage = folded(UsageFold(seq=head.usage.seq, open=head.usage.open, days=known), bodies)
-        writes = [head.write(usage)]
-        for date, day in usage.days.items():
-            if day != known.get(date):
-                path, document, data = day_path(uid, date), found[date], _day_data(uid, day)
-                writes.append(Create(path, data) if document is None else Put(path, data, document.version))
-        return writes
 
-    def _clear(self, uid: Uid, head: _Head) -> bool:
-        """Remove a batch of days.
+def folded_days(
+    documents: Documents, uid: Uid, usage: UsageFold, bodies: Sequence[Body]
+) -> tuple[UsageFold, list[Write]]:
+    """Return `usage` with the next entries added, and the writes of the days that change.
 
-        After the last batch, end the clearing. Return False, since the journal must be followed next.
-        """
-        days = self._documents.query(Query(collection=_collection(uid), limit=CLEAR_BATCH))
-        head_write = head.write(UsageFold(), is_clearing=len(days) == CLEAR_BATCH)
-        self._documents.commit([head_write, *(Delete(day.path, day.version) for day in days)])
-        return False
+    Each day is written on the version that is read here. `bodies` are the entries after `usage.seq`, without a gap.
+    """
+    dates = sorted({day_of(body["at"]) for body in bodies})
+    found = dict(zip(dates, documents.get_all([day_path(uid, date) for date in dates]), strict=True))
+    known = {date: _day(document) for date, document in found.items() if document is not None}
+    after = folded(UsageFold(seq=usage.seq, open=usage.open, days=known), bodies)
+    changed = {date: day for date, day in after.days.items() if day != known.get(date)}
+    writes = [_day_write(day_path(uid, date), _day_data(uid, day), found[date]) for date, day in changed.items()]
+    return UsageFold(seq=after.seq, open=after.open), writes
 
-    def _head(self, uid: Uid) -> _Head:
-        path = f"{account_path(uid)}/relay/usage"
-        document = self._documents.get(path)
-        if document is None:
-            return _Head(path=path, usage=UsageFold(), is_clearing=False, document=None)
-        # Written by us alone: every field is there and of its type.
-        opened: Mapping[str, list[str]] = orjson.loads(str(document.data["open"]))
-        usage = UsageFold(seq=cast("int", document.data["seq"]), open={hold: Use(*use) for hold, use in opened.items()})
-        return _Head(path=path, usage=usage, is_clearing=bool(document.data["is_clearing"]), document=document)
+
+def clear_days(documents: Documents, uid: Uid, position: JournalPosition) -> tuple[JournalPosition, list[Write]]:
+    """Return the position after a batch of days is removed, and the writes that remove them.
+
+    After the last batch the position has no days to remove, and the journal is added up from the beginning.
+    """
+    days = documents.query(Query(collection=_collection(uid), limit=CLEAR_BATCH))
+    after = replace(position, usage=UsageFold(), is_clearing=len(days) == CLEAR_BATCH)
+    return after, [Delete(day.path, day.version) for day in days]
 
 
 def day_path(uid: Uid, date: str) -> str:
     """Return `accounts/{uid}/usage/{2026-11-24}`, the path of a day's document."""
     return f"{_collection(uid)}/{date}"
+
+
+def _day_write(path: str, data: Data, found: Document | None) -> Write:
+    return Create(path, data) if found is None else Put(path, data, found.version)
 
 
 def _collection(uid: Uid) -> str:

@@ -39,7 +39,7 @@ from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
 from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.rest import RestNotRead
-from shared.ledger.store import AccountStore
+from shared.ledger.store import AccountStore, StoredEntry
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class Ledger:
         return self._history.entry(self._account(uid), seq)
 
     def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
-        """Return the entries `first` to `last` for a relay, oldest first."""
+        """Return the entries `first` to `last` as they are stored, oldest first."""
         return [entry_view(entry) for entry in self._store.entries(uid, first, last)]
 
     def bodies(self, uid: Uid, first: int, last: int) -> list[Mapping[str, Any]]:
@@ -248,11 +248,20 @@ class Ledger:
 
         return AccountAudits(self._documents, self._keys, self._ledger_id, self._alerts).audit(uid, deadline)
 
-    def broken_rule(self, uid: Uid, seq: int) -> str | None:
-        """Return the law that a stored entry breaks by itself, None if no law; see `entry_rule`."""
-        from shared.ledger.verify import entry_rule
+    def sound_entries(self, uid: Uid, first: int, last: int, *, least: int, before: str) -> list[StoredEntry]:
+        """Return the stored entries `first` to `last` for a relay, verified; see `shared.ledger.links`."""
+        from shared.ledger.links import sound_entries
 
-        return entry_rule(self._store.entries(uid, seq, seq), self._keys, ledger=self._ledger_id, uid=uid, seq=seq)
+        return sound_entries(
+            self._store,
+            self._keys,
+            ledger=self._ledger_id,
+            uid=uid,
+            first=first,
+            last=last,
+            least=least,
+            before=before,
+        )
 
     def expire_due(self, uid: Uid) -> None:
         """Expire all due holds and lots."""

@@ -1,35 +1,45 @@
-"""The relay: follows the outbox markers and publishes each account's entries, in order, at least once.
+"""The relay: follows the markers and publishes each account's entries, in order, at least once.
 
-A subscriber may see an entry twice, but never before an earlier entry of the account. The subscriber stores the last
-`seq` seen and fetches missing entries.
+A relay first claims the account's position by a short lease, so that each entry is read and published once. After the
+messages are published, one commit moves the position and adds the entries to the usage by day. The marker is cleared
+after that, in a commit of its own, on the version that was read. If a relay ends anywhere in between, the next relay
+publishes again once the lease is over. So a subscriber may see an entry twice, but never before an earlier entry of the
+account. The subscriber stores the last `seq` seen and fetches missing entries.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from shared.kernel.clock import rfc3339
-from shared.kernel.documents import Create, Data, Delete, Document, Documents, PreconditionFailed, Put, Query, Write
+import orjson
+
+from shared.kernel.clock import SECOND, Clock, Millis, rfc3339
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Document, Documents, Order, OutcomeUnknown, PreconditionFailed, Query, Where, Write
+from shared.kernel.errors import DomainError
 from shared.kernel.events import Publisher, TopicMessage
-from shared.kernel.ids import Uid
+from shared.kernel.ids import Uid, random_token
 from shared.kernel.money import format_credits
-from shared.ledger.account_documents import account_path, uid_of
-from shared.ledger.errors import IntegrityFailed
+from shared.ledger.analytics import clear_days, folded_days
 from shared.ledger.ledger import Ledger
-from shared.ledger.views import EntryView
+from shared.ledger.markers import RELAY, SHARD_SPAN, announced_seq, clearing, is_waiting, marker_path
+from shared.ledger.positions import JournalPosition, commit_position, read_position
+from shared.ledger.store import StoredEntry
+from shared.ledger.usage import UsageFold
+from shared.ledger.views import EntryView, entry_view
 
 CREDIT_EVENTS = "credit-events"
-RELAY_WINDOW = 100
-
-
-class Follower(Protocol):
-    """Projection of the journal, such as usage by day, that stores the number of the last entry it has read."""
-
-    def follow(self, uid: Uid, to: int | None = None) -> int:
-        """Project new entries, to entry `to` at least, and return the last projected entry.
-
-        If the answer is below `to`, another call is needed.
-        """
-        ...
+RELAY_WINDOW = 500
+"""Largest number of entries that are published together."""
+RELAY_SECONDS = 60.0
+"""Most seconds that one call follows an account whose entries keep coming. The job `relay` finds the rest."""
+LEASE: Millis = 20 * SECOND
+"""Time of a claim: longer than publishing and two commits may take."""
+PACE: Millis = SECOND
+"""Least time between two windows of an account. Entries of a busy account are collected meanwhile, into one window."""
+ATTEMPTS_MAX = 8
+PAUSE_SECONDS = 0.05
 
 
 class Witness(Protocol):
@@ -41,9 +51,9 @@ class Witness(Protocol):
 
 
 class Relay:
-    """Publisher of the ledger's entries, followed by their projection.
+    """Publisher of the ledger's entries, which also adds them to the usage by day.
 
-    Two relays at the same time repeat each other's messages, and lose none.
+    Safe to share between threads and instances.
     """
 
     def __init__(
@@ -51,86 +61,192 @@ class Relay:
         documents: Documents,
         ledger: Ledger,
         publisher: Publisher,
-        followers: Sequence[Follower] = (),
+        clock: Clock,
         witnesses: Sequence[Witness] = (),
     ) -> None:
         self._documents = documents
         self._ledger = ledger
         self._publisher = publisher
-        self._followers = followers
+        self._clock = clock
         self._witnesses = witnesses
 
-    def pending(self, after: str | None, limit: int) -> list[tuple[str, Uid]]:
-        """Return up to `limit` accounts with unpublished entries, each with the path of its marker, in the order of the
-        paths.
+    def is_any_waiting(self) -> bool:
+        """Return True if the entries of any account are unpublished. Reads one document."""
+        anywhere = Query(
+            collection="outbox", group=True, where=(Where(RELAY, ">=", 0),), order_by=(Order(RELAY),), limit=1
+        )
+        return bool(self._documents.query(anywhere))
 
-        With `after`, begin behind this path.
+    def waiting(self, shard: int, before: Millis, limit: int, after: Document | None = None) -> list[Document]:
+        """Return up to `limit` markers of a shard with unpublished entries from before `before`, the oldest first.
+
+        With `after`, begin behind this marker.
         """
-        query = Query(collection="outbox", group=True, limit=limit, after=None if after is None else (after,))
-        return [(document.path, uid_of(document.path)) for document in self._documents.query(query)]
+        first = shard * SHARD_SPAN
+        query = Query(
+            collection="outbox",
+            group=True,
+            where=(Where(RELAY, ">=", first), Where(RELAY, "<", first + before)),
+            order_by=(Order(RELAY),),
+            limit=limit,
+            after=None if after is None else (after.data[RELAY], after.path),
+        )
+        return self._documents.query(query)
 
-    def relay(self, uid: Uid) -> int:
-        """Publish this account's new entries and return their number.
+    def relay(self, uid: Uid, marker: Document | None = None, deadline: Deadline | None = None) -> int:
+        """Publish this account's new entries, add them to the usage, clear the marker, and return their number.
 
-        Raises IntegrityFailed when an entry is missing.
+        `marker` is the marker as read by the caller; None: not read yet. Does nothing while another relay works on the
+        account, since that relay finds the marker too. Raises IntegrityFailed, before anything is published, if one of
+        the next entries is missing or was not written by the ledger; UnknownKey; PreconditionFailed or OutcomeUnknown
+        after repeated failed commits.
         """
-        marker, position = self._documents.get_all([marker_path(uid), position_path(uid)])
-        if marker is None:
+        marker = marker or self._documents.get(marker_path(uid))
+        if marker is None or not is_waiting(marker.data, RELAY):
             return 0
-        first, last = _seq(position) + 1, _seq(marker)
-        for start in range(first, last + 1, RELAY_WINDOW):
-            end = min(last, start + RELAY_WINDOW - 1)
-            self._publish(uid, start, end)
-            position = self._advance(uid, position, end)
-            if position is None:
-                return 0
-        reached = [follower.follow(uid, last) for follower in self._followers]
-        if all(seq >= last for seq in reached):
-            self._remove(marker)
-        return max(0, last - first + 1)
+        turn = _RelayTurn(
+            uid=uid,
+            documents=self._documents,
+            ledger=self._ledger,
+            publisher=self._publisher,
+            witnesses=self._witnesses,
+            clock=self._clock,
+            deadline=deadline or Deadline.within(self._clock, RELAY_SECONDS),
+        )
+        return turn.follow(marker)
 
-    def _publish(self, uid: Uid, first: int, last: int) -> None:
-        entries = self._ledger.entries(uid, first, last)
-        missing = sorted(set(range(first, last + 1)) - {entry.seq for entry in entries})
-        if missing:
-            raise IntegrityFailed(uid=uid, seq=missing[0], rule="sequence")
-        self._publisher.publish([_message(uid, entry) for entry in entries])
-        for witness in self._witnesses:
-            witness.see(uid, entries)
 
-    def _advance(self, uid: Uid, position: Document | None, seq: int) -> Document | None:
-        """Store the relay's position. Return None if another relay was faster, which then continues."""
-        path = position_path(uid)
-        data: Data = {"uid": uid, "seq": seq}
-        write: Write = Create(path, data) if position is None else Put(path, data, position.version)
+@dataclass(slots=True, eq=False, repr=False, kw_only=True)
+class _RelayTurn:
+    """Work of one relay on one account, with the number of entries published."""
+
+    uid: Uid
+    documents: Documents
+    ledger: Ledger
+    publisher: Publisher
+    witnesses: Sequence[Witness]
+    clock: Clock
+    deadline: Deadline
+    token: str = field(default_factory=random_token)
+    count: int = 0
+
+    def follow(self, marker: Document) -> int:
+        """Publish until the marker is cleared, and return the number of published entries.
+
+        Every commit of the account changes the marker. So if the marker cannot be cleared, there are newer entries, and
+        their own trigger may have found this relay at work and ended.
+        """
+        position, waiting = read_position(self.documents, self.uid), marker
+        while True:
+            reached = self._reach(position, announced_seq(waiting))
+            if reached is None or self._is_cleared(waiting) or self.deadline.is_over():
+                return self.count
+            found = self.documents.get(waiting.path)
+            if found is None or not is_waiting(found.data, RELAY):
+                return self.count
+            position, waiting = reached, found
+
+    def _reach(self, position: JournalPosition, seq: int) -> JournalPosition | None:
+        """Return the position moved to entry `seq` at least; None if another relay works or the time is up."""
+        while position.is_behind(seq):
+            if position.token == self.token:
+                position = self._window(position, seq)
+            elif self.deadline.is_over() or position.is_leased(self.clock.now()):
+                return None
+            else:
+                position = self._claimed(position)
+        return position
+
+    def _claimed(self, position: JournalPosition) -> JournalPosition:
+        """Return the position claimed for this relay; the position as read again if another commit was faster."""
+        claim = replace(position, token=self.token, leased_until=self.clock.now() + LEASE)
         try:
-            version = self._documents.commit([write])[0]
-        except PreconditionFailed:
-            return None
-        return Document(path=path, data=data, version=version)
+            claimed = commit_position(self.documents, claim)
+        except (PreconditionFailed, OutcomeUnknown):
+            self.clock.wait(PAUSE_SECONDS)
+            return read_position(self.documents, self.uid)
+        self._collect(claimed)
+        return claimed
 
-    def _remove(self, marker: Document) -> None:
-        """Delete the marker, unless the marker has changed since the read."""
+    def _collect(self, position: JournalPosition) -> None:
+        """Wait for more entries of an account whose last window has just been published."""
+        rest = min(PACE, position.moved_at + PACE - self.clock.now())
+        if rest > 0:
+            self.clock.wait(rest / SECOND)
+
+    def _window(self, position: JournalPosition, seq: int) -> JournalPosition:
+        """Publish the next entries and move the position. After an error, free the position for the next relay."""
         try:
-            self._documents.commit([Delete(marker.path, marker.version)])
-        except PreconditionFailed:
+            if position.is_clearing:
+                cleared, removed = clear_days(self.documents, self.uid, position)
+                return self._stored(cleared, removed, is_over=self.deadline.is_over())
+            is_news = position.published < seq
+            first = (position.published if is_news else position.usage.seq) + 1
+            entries = self.ledger.sound_entries(
+                self.uid,
+                first,
+                first + RELAY_WINDOW - 1,
+                least=min(seq, first + RELAY_WINDOW - 1),
+                before=position.hash if is_news else "",
+            )
+            self._publish([entry for entry in entries if entry.seq > position.published])
+            return self._advance(position, entries, seq)
+        except Exception:
+            with suppress(DomainError):
+                commit_position(self.documents, position.freed())
+            raise
+
+    def _publish(self, entries: Sequence[StoredEntry]) -> None:
+        if not entries:
             return
+        views = [entry_view(entry) for entry in entries]
+        self.publisher.publish([_message(self.uid, view) for view in views])
+        for witness in self.witnesses:
+            witness.see(self.uid, views)
+        self.count += len(views)
 
+    def _advance(self, position: JournalPosition, entries: Sequence[StoredEntry], seq: int) -> JournalPosition:
+        """Store that the entries are published and added up, in one commit. Keep the claim if more are to come in time.
 
-def marker_path(uid: Uid) -> str:
-    """Return `accounts/{uid}/outbox/log`, the path of the marker. Entries up to the marker's `seq` exist."""
-    return f"{account_path(uid)}/outbox/log"
+        If another instance has done the same or holds the claim now, return the position as read again.
+        Raises PreconditionFailed or OutcomeUnknown after repeated failed commits.
+        """
+        last = entries[-1]
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            usage, days = self._added_up(position, entries)
+            after = replace(position, usage=usage)
+            if last.seq > position.published:
+                after = replace(after, published=last.seq, hash=last.hash, moved_at=self.clock.now())
+            try:
+                return self._stored(after, days, is_over=self.deadline.is_over() or not after.is_behind(seq))
+            except (PreconditionFailed, OutcomeUnknown):
+                if attempt == ATTEMPTS_MAX:
+                    raise
+            self.clock.wait(PAUSE_SECONDS)
+            position = read_position(self.documents, self.uid)
+            if position.token != self.token or not position.is_behind(last.seq):
+                break
+        return position
 
+    def _added_up(self, position: JournalPosition, entries: Sequence[StoredEntry]) -> tuple[UsageFold, Sequence[Write]]:
+        """Return the usage with those of the entries that come next, and the writes of the changed days."""
+        rest = [entry for entry in entries if entry.seq > position.usage.seq]
+        if position.is_clearing or not rest or rest[0].seq != position.usage.seq + 1:
+            return position.usage, ()
+        return folded_days(self.documents, self.uid, position.usage, [orjson.loads(entry.body) for entry in rest])
 
-def position_path(uid: Uid) -> str:
-    """Return `accounts/{uid}/relay/position`. Entries up to the position's `seq` are published."""
-    return f"{account_path(uid)}/relay/position"
+    def _stored(self, position: JournalPosition, days: Sequence[Write], *, is_over: bool) -> JournalPosition:
+        """Store the position with the changed days, freed for other relays if this one `is_over`."""
+        renewed = replace(position, token=self.token, leased_until=self.clock.now() + LEASE)
+        return commit_position(self.documents, position.freed() if is_over else renewed, *days)
 
-
-def _seq(document: Document | None) -> int:
-    value = 0 if document is None else document.data["seq"]
-    assert isinstance(value, int), "a position is a sequence number"
-    return value
+    def _is_cleared(self, marker: Document) -> bool:
+        """Clear the marker. Return False if the marker has changed since the read, or may have."""
+        try:
+            self.documents.commit([clearing(marker, RELAY)])
+        except (PreconditionFailed, OutcomeUnknown):
+            return False
+        return True
 
 
 def _message(uid: Uid, entry: EntryView) -> TopicMessage:

@@ -56,6 +56,7 @@ from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.hold_names import capture_operation
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+from shared.ledger.markers import are_silent, marker_write
 from shared.ledger.operation_records import PASSING_FOR, OperationRecord, decode_operation, encode_operation
 from shared.ledger.receipts import Receipt
 from shared.ledger.rest import rest_fields
@@ -168,7 +169,8 @@ class AccountStore:
     ) -> list[Write]:
         """Return the writes of one commit: account, entries, operations, notes, archived lots and holds, marker last.
 
-        The extra writes are the callers' own, and not about the account.
+        There is no marker if the commit needs none, see `are_silent`. The extra writes are the callers' own, and not
+        about the account.
         """
         head, last = snapshot.head, decisions[-1][1].account
         uid = last.uid
@@ -177,8 +179,8 @@ class AccountStore:
             for write in self._decision_writes(uid, command, decision, snapshot, nonce):
                 writes[write.path] = write
         account = self.account_writes(head, last, nonce)
-        marker = Put(f"{account_path(uid)}/outbox/log", {"uid": uid, "seq": last.seq, "at": to_datetime(last.at)})
-        return [*account, *writes.values(), *extra_writes, marker]
+        marker = [] if are_silent(decisions) else [marker_write(uid, last.seq, last.at)]
+        return [*account, *writes.values(), *extra_writes, *marker]
 
     def account_writes(self, head: Head, account: Account, nonce: str) -> list[Write]:
         """Return the writes of the account's documents, the sealed one first.

@@ -302,4 +302,4 @@ def test_marker_of_a_newer_release_holds_up_no_other_users_events(life):
 
     assert done["relay"] == 1
     assert life.memory.get(path).data == newer
-    assert life.memory.get(f"accounts/{beth.uid}/outbox/log") is None
+    assert life.memory.get(f"accounts/{beth.uid}/outbox/log").data["relay"] is None

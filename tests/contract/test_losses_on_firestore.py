@@ -45,7 +45,7 @@ def test_what_the_journal_tells_is_counted_and_erased_with_its_user(documents, l
     ledger.execute(UID, grant("l", 100))
     ledger.execute(UID, hold("h", **call(10, expected=5, at_most=50), tags=(("model", "m1"),), principal="key:k"))
     ledger.execute(UID, capture("h", 130))
-    relay = Relay(documents, ledger, MemoryPublisher(), witnesses=[losses])
+    relay = Relay(documents, ledger, MemoryPublisher(), SystemClock(), witnesses=[losses])
 
     relay.relay(UID)
     bear(losses, 1, BOB)

@@ -76,7 +76,8 @@ def _event_of(
     path: str, params: dict[str, str], before: Document | None, after: Document | None, at: Millis
 ) -> DocumentEvent:
     old, new = (None if each is None else each.data for each in (before, after))
-    return DocumentEvent(path=path, params=params, before=old, after=new, at=at)
+    version = None if after is None else after.version
+    return DocumentEvent(path=path, params=params, before=old, after=new, at=at, version=version)
 
 
 def topic_event(message: TopicMessage, number: int, at: Millis) -> TopicEvent:

@@ -171,7 +171,7 @@ def test_a_ledger_entry_is_verified_and_published(customer, functions, emulators
     customer.claim_bonus()
     subscription = subscribe(emulators.endpoints.pubsub, "credit-events")
 
-    answer = document_event(functions["on_ledger_entry"], WRITTEN, customer.entries()[0])
+    answer = document_event(functions["on_ledger_entry"], WRITTEN, f"accounts/{customer.uid}/outbox/log")
 
     assert answer.status == 200, answer.body
     assert customer.uid in pull(subscription)

@@ -10,7 +10,8 @@ from shared.kernel.settings import SigningKey
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
-from shared.ledger.relay import marker_path, position_path
+from shared.ledger.markers import marker_path
+from shared.ledger.positions import position_path
 from shared.ledger.store import entry_path
 from shared.platform.firestore.documents import FirestoreDocuments, connect
 from tests.support.emulators import TEST_SEED
@@ -33,12 +34,18 @@ def published_up_to(documents: FirestoreDocuments, uid: Uid) -> object:
     return None if position is None else position.data["seq"]
 
 
+def is_cleared(documents: FirestoreDocuments, uid: Uid) -> bool:
+    marker = documents.get(marker_path(uid))
+    return marker is not None and marker.data["relay"] is None
+
+
 def test_a_new_entry_is_relayed_by_its_trigger(suite: Suite):
     documents, ledger, uid = opened(suite)
 
     ledger.execute(uid, charge("c", 1))
 
     wait_for(lambda: published_up_to(documents, uid) == 2, seconds=120, what="both entries are published")
+    wait_for(lambda: is_cleared(documents, uid), seconds=120, what="the marker is cleared on the version of its event")
 
 
 def test_a_changed_entry_freezes_the_account(suite: Suite):
@@ -70,5 +77,5 @@ def test_every_minute_settles_what_is_due_and_leaves_no_news_behind(suite: Suite
     assert shown is not None
     assert sealed is not None
     assert (shown.data["available"], sealed.data["due_at"]) == ("0.0001", None)
-    wait_for(lambda: documents.get(marker_path(uid)) is None, seconds=120, what="the marker is gone")
+    wait_for(lambda: is_cleared(documents, uid), seconds=120, what="the marker is cleared")
     assert suite.fire_schedule("every_day") == 200

@@ -18,6 +18,7 @@ from shared.kernel.documents import (
     Documents,
     Put,
     Query,
+    Upsert,
     Version,
     Write,
 )
@@ -29,6 +30,7 @@ from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+from shared.ledger.markers import READERS, SHARD_SPAN, marker_path
 from shared.ledger.rest import rest_fields
 from shared.ledger.store import entry_path, hold_path, lot_path
 from tests.support.rests import check_rest
@@ -69,16 +71,20 @@ class Laws:
         self.totals: Counter[str] = Counter()
         self.flows: dict[str, Counter[str]] = {}
         self.balances: dict[int, Mapping[str, Any]] = {}
+        self._is_silent = False
 
     def landed(self, writes: Sequence[Write]) -> None:
         """One commit has been applied, whoever asked for it and whenever."""
         by_path = {write.path: write for write in writes}
         own, shown = by_path.pop(state_path(self.uid)), by_path.pop(account_path(self.uid))
-        assert all(isinstance(write, Create | Put) for write in writes), "nothing is deleted or patched"
-        left = Archive()
+        marker = by_path.pop(marker_path(self.uid), None)
+        assert all(isinstance(write, Create | Put) for write in by_path.values()), "nothing is deleted or patched"
+        left, is_silent = Archive(), True
         while (path := entry_path(self.uid, self.account.seq + 1)) in by_path:
             left = merged(left, self._follow(by_path.pop(path)))
+            is_silent = is_silent and self._is_silent
         self._check_account(own, shown)
+        self._check_marker(marker, is_silent=is_silent)
         expected = self._archived(left)
         for path, write in by_path.items():
             self._check_other(path, write, expected)
@@ -104,6 +110,9 @@ class Laws:
         assert told == (after.available + after.held, after.held, after.debt), "an entry tells the balance after it"
         self._count(body)
         self._check_left(left)
+        hold = after.holds.get(body.get("hold", {}).get("id", ""))
+        is_call = hold is not None and hold.model is not None and not hold.is_reservation
+        self._is_silent = is_call and body["kind"] in {"hold", "extension"}
         self.balances[after.seq] = self._balance()
         return left
 
@@ -149,6 +158,16 @@ class Laws:
         assert shown.data == plain_fields(account), "what listeners see is the state"
         self._check_laws()
 
+    def _check_marker(self, marker: Write | None, *, is_silent: bool) -> None:
+        """Only the hold of a model's call and its extensions are told to nobody: the call's end tells of them."""
+        if marker is None:
+            assert is_silent, "whatever else is written is told to all readers"
+            return
+        at = self.account.at
+        assert isinstance(marker, Upsert), "the oldest time stays"
+        assert marker.data == {"uid": self.uid, "seq": self.account.seq, "at": to_datetime(at)}
+        assert {reader: number % SHARD_SPAN for reader, number in marker.minima.items()} == dict.fromkeys(READERS, at)
+
     def _check_laws(self) -> None:
         account = self.account
         check(account)
@@ -175,8 +194,6 @@ class Laws:
             found_by = {} if lot is None else rest_fields(lot)
             assert {name: data[name] for name in data.keys() - {"state", "seal"}} == found_by, "the rest has its order"
             assert (data["state"], self._is_marked(path, data)) == (archived[path], True)
-        elif kind == "outbox":
-            assert data == {"uid": self.uid, "seq": self.account.seq, "at": to_datetime(self.account.at)}
         else:
             assert kind == "notes", f"{path} is none of ours"
 

@@ -232,7 +232,13 @@ class Simulation:
             lambda: books.grant(lot, amount + 1, operation=op, expires_at=expires_at, priority=dice.choice([10, 20])),
             lambda: books.grant(lot, amount + 1, operation=op),
             lambda: books.hold(
-                HoldId(name), amount, operation=op, lifetime=dice.choice([500, 5_000, 60_000]), budgets=cap, rate=rate
+                HoldId(name),
+                amount,
+                operation=op,
+                lifetime=dice.choice([500, 5_000, 60_000]),
+                budgets=cap,
+                rate=rate,
+                tags=(("model", "m1"),) if amount % 2 else (),
             ),
             lambda: books.extend(held, amount, accrued=dice.choice([0, amount]), operation=op),
             lambda: books.capture(held, amount, operation=op, is_final=dice.random() < 0.7),

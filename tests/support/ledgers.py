@@ -56,7 +56,7 @@ class World:
 
     @property
     def relay(self) -> Relay:
-        return Relay(self.documents, self.ledger, self.publisher, witnesses=[self.losses])
+        return Relay(self.documents, self.ledger, self.publisher, self.clock, witnesses=[self.losses])
 
     @property
     def losses(self) -> Losses:

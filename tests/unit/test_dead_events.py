@@ -97,6 +97,30 @@ def test_a_written_entry_is_looked_at_by_how_it_was_written(services: Services, 
     assert alerts_of(services) == alerts
 
 
+@pytest.mark.parametrize(("function", "change"), [("on_entry_updated", "changed"), ("on_entry_deleted", "deleted")])
+def test_dead_event_of_a_foreign_change_raises_the_alarm(services: Services, function: str, change: str):
+    services.credits.ledger.execute(Uid("ann"), grant("g", 5))
+    data = of_document(change)
+    event = buried(services, function, Event(data, id="1", type=WRITTEN, subject="documents/accounts/ann/entries/1"))
+
+    DeadEvents(services).resend(event)
+
+    assert alerts_of(services) == ["ledger_tampered"]
+
+
+def test_dead_event_of_a_marker_publishes_what_is_waiting(services: Services):
+    services.credits.ledger.execute(Uid("ann"), grant("g", 5))
+    path = "accounts/ann/outbox/log"
+    data = of_document("changed")
+    event = buried(services, "on_ledger_entry", Event(data, id="1", type=WRITTEN, subject=f"documents/{path}"))
+
+    DeadEvents(services).resend(event)
+
+    marker = services.ports.documents().get(path)
+    assert marker is not None
+    assert marker.data["relay"] is None
+
+
 def test_a_message_is_read_from_what_was_stored_of_it(services: Services):
     body = base64.b64encode(json.dumps({"task_id": "none"}).encode()).decode()
     event = buried(services, "run_agent_step", Event({"message": {"data": body}}, id="1", type=MESSAGE))

@@ -2,16 +2,14 @@
 
 from functools import partial
 
-from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents
-from shared.kernel.ids import Uid
 from shared.ledger.account_documents import uid_of
-from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay
 from shared.sagas.accounts.audit_sweep import AuditSweep
 from shared.sagas.accounts.ledger_watch import LedgerWatch
+from shared.sagas.accounts.relay_sweep import RelaySweep
 from shared.sagas.engine.due_items import attempt_due
 from shared.sagas.engine.jobs import JobRun
 
@@ -24,23 +22,13 @@ class LedgerJobs:
     def __init__(self, documents: Documents, ledger: Ledger, relay: Relay, watch: LedgerWatch, losses: Losses) -> None:
         self._documents = documents
         self._ledger = ledger
-        self._relay = relay
+        self._relay_sweep = RelaySweep(relay, watch)
         self._watch = watch
         self._losses = losses
 
     def relay(self, run: JobRun) -> None:
-        """Publish new entries that the trigger has not published, and project usage, account by account.
-
-        A marker that moves meanwhile is relayed again.
-        """
-        while not run.is_over():
-            pending = self._relay.pending(run.cursor or None, PAGE)
-            for path, uid in pending:
-                run.attempt("relay", uid, self._relay_one)
-                run.cursor = path
-            if len(pending) < PAGE:
-                run.cursor = ""
-                return
+        """Publish entries that the trigger has not published, the oldest first; see `RelaySweep.sweep`."""
+        self._relay_sweep.sweep(run)
 
     def expire(self, run: JobRun) -> None:
         """End holds and lots whose time is up: charge the accrued part and give the rest back."""
@@ -54,9 +42,3 @@ class LedgerJobs:
     def report_losses(self, run: JobRun) -> None:
         """Log the sum of the platform's losses on each model."""
         run.done += len(self._losses.report())
-
-    def _relay_one(self, uid: Uid, _: Deadline) -> None:
-        try:
-            self._relay.relay(uid)
-        except IntegrityFailed as failure:
-            self._watch.found(uid, int(failure.params["seq"]), str(failure.params["rule"]))

@@ -1,12 +1,14 @@
-"""The watch over the journal: a change behind the ledger's back raises an alarm and freezes the account."""
+"""The watch over the journal: publishes verified entries, and freezes an account after a foreign change."""
 
 from shared.kernel.clock import HOUR, Clock
-from shared.kernel.documents import Create, Documents, PreconditionFailed, Put
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Create, Document, Documents, PreconditionFailed, Put
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
-from shared.kernel.ids import Uid, operation_id
+from shared.kernel.ids import OperationId, Uid, operation_id
 from shared.ledger.about import about
 from shared.ledger.commands import Freeze
+from shared.ledger.errors import IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.relay import Relay
 
@@ -28,27 +30,28 @@ class LedgerWatch:
         self._alerts = alerts
         self._clock = clock
 
-    def entry_written(self, uid: Uid, seq: int, *, is_new: bool) -> None:
-        """Handle a written entry document.
+    def relay(self, uid: Uid, marker: Document | None = None, deadline: Deadline | None = None) -> None:
+        """Verify and publish the account's new entries; see `Relay.relay`. An entry that breaks a law is tampering."""
+        try:
+            self._relay.relay(uid, marker, deadline)
+        except IntegrityFailed as failure:
+            self.found(uid, int(failure.params["seq"]), str(failure.params["rule"]))
 
-        A new entry is verified and relayed; a changed or deleted entry is tampering.
-        """
-        if not is_new:
-            self.found(uid, seq, "entry_changed")
-            return
-        rule = self._ledger.broken_rule(uid, seq)
-        if rule is not None:
-            self.found(uid, seq, rule)
-        else:
-            self._relay.relay(uid)
+    def entry_changed(self, uid: Uid, seq: int) -> None:
+        """Handle a changed or deleted document of an entry, since the ledger changes and deletes none."""
+        self.found(uid, seq, "entry_changed")
 
     def found(self, uid: Uid, seq: int, rule: str) -> None:
-        """Alert operators, and freeze the account unless too many were frozen lately. A repeated call freezes once."""
-        is_frozen = self._may_freeze() and self._freeze(uid, seq, rule)
+        """Alert operators, and freeze the account unless too many were frozen lately.
+
+        A repeated call freezes once and counts once, since the relay finds a broken entry in every run.
+        """
+        operation = operation_id("watch", uid, str(seq), rule)
+        is_done = self._ledger.is_done(uid, operation)
+        is_frozen = is_done or (self._may_freeze() and self._freeze(uid, seq, rule, operation))
         self._alerts.alert("ledger_tampered", uid=uid, seq=seq, rule=rule, is_frozen=is_frozen)
 
-    def _freeze(self, uid: Uid, seq: int, rule: str) -> bool:
-        operation = operation_id("watch", uid, str(seq), rule)
+    def _freeze(self, uid: Uid, seq: int, rule: str, operation: OperationId) -> bool:
         try:
             self._ledger.execute(uid, Freeze(operation=operation, about=about("adjustment")))
         except DomainError as error:

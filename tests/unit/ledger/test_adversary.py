@@ -286,7 +286,9 @@ def test_an_entry_nested_without_end_is_tampering_that_is_named():
     planted = {"body": body, "hash": hashlib.sha256(body.encode()).hexdigest(), "signature": "", "kind": "grant"}
     documents.commit([Put(entry_path(UID, 1), {"schema": 1, **planted})])
 
-    assert ledger.broken_rule(UID, 1) == "canonical"
+    with pytest.raises(IntegrityFailed) as failure:
+        ledger.sound_entries(UID, 1, 1, least=1, before="")
+    assert failure.value.params["rule"] == "canonical"
     assert "canonical" in {finding.rule for finding in ledger.verify(UID)}
 
 

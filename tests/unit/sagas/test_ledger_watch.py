@@ -24,14 +24,14 @@ def watch_of(world: World) -> LedgerWatch:
 
 
 def test_a_new_entry_that_is_sound_is_relayed(world):
-    watch_of(world).entry_written(UID, 1, is_new=True)
+    watch_of(world).relay(UID)
 
     assert [message.data["seq"] for message in world.publisher.on(CREDIT_EVENTS)] == [1]
     assert world.alerts.raised == []
 
 
 def test_a_changed_or_deleted_entry_freezes_the_account_and_tells_operators(world):
-    watch_of(world).entry_written(UID, 1, is_new=False)
+    watch_of(world).entry_changed(UID, 1)
 
     assert world.alerts.raised == [
         Alert("ledger_tampered", {"uid": UID, "seq": 1, "rule": "entry_changed", "is_frozen": True})
@@ -44,9 +44,10 @@ def test_a_forged_entry_is_found_by_its_own_signature(world):
     forged = dict(world.documents.get(entry_path(UID, 1)).data)
     world.documents.commit([Put(entry_path(UID, 2), forged)])
 
-    watch_of(world).entry_written(UID, 2, is_new=True)
+    watch_of(world).relay(UID)
 
     assert [(alert.fields["seq"], alert.fields["rule"]) for alert in world.alerts.raised][-1] == (2, "identity")
+    assert world.publisher.on(CREDIT_EVENTS) == []
 
 
 @pytest.mark.parametrize(("field", "rule"), [("hash", "hash"), ("signature", "signature"), ("kind", "kind")])
@@ -54,9 +55,10 @@ def test_each_part_of_a_forged_entry_is_checked(world, field, rule):
     other = "A" * 88 if field == "signature" else "charge"
     world.documents.commit([Patch(entry_path(UID, 1), {field: other})])
 
-    watch_of(world).entry_written(UID, 1, is_new=True)
+    watch_of(world).relay(UID)
 
     assert world.alerts.raised[-1].fields["rule"] == rule
+    assert world.publisher.on(CREDIT_EVENTS) == []
 
 
 def test_the_same_alarm_twice_freezes_once(world):
@@ -66,6 +68,17 @@ def test_the_same_alarm_twice_freezes_once(world):
 
     page = world.ledger.history(UID, before=None, limit=9, kinds=frozenset({"status"}))
     assert [entry.kind for entry in page.items] == ["status"]
+
+
+def test_account_that_the_relay_finds_broken_again_uses_up_no_freezes(world):
+    world.documents.commit([Patch(entry_path(UID, 1), {"kind": "charge"})])
+    watch = watch_of(world)
+
+    for _ in range(FREEZES_PER_HOUR_MAX + 1):
+        watch.relay(UID)
+
+    assert {alert.event for alert in world.alerts.raised} == {"ledger_tampered"}
+    assert all(alert.fields["is_frozen"] for alert in world.alerts.raised)
 
 
 def test_mass_freezing_is_stopped_by_a_breaker_for_the_hour(world):
@@ -87,7 +100,7 @@ def test_mass_freezing_is_stopped_by_a_breaker_for_the_hour(world):
 def test_an_account_too_broken_to_freeze_is_still_told(world):
     world.documents.commit([Patch(account_path(UID), {"available": 10**12}), Delete(entry_path(UID, 1))])
 
-    watch_of(world).entry_written(UID, 1, is_new=False)
+    watch_of(world).entry_changed(UID, 1)
 
     assert world.alerts.raised[-1] == Alert(
         "ledger_tampered", {"uid": UID, "seq": 1, "rule": "entry_changed", "is_frozen": False}

@@ -1,0 +1,42 @@
+"""Check of new entries before they are published: each by itself, and each as a link behind the one before."""
+
+import orjson
+
+from shared.kernel.ids import Uid
+from shared.ledger.entries import genesis
+from shared.ledger.errors import IntegrityFailed
+from shared.ledger.keys import Verifier
+from shared.ledger.store import AccountStore, StoredEntry
+from shared.ledger.verify import entry_rule
+
+
+def sound_entries(  # the place in the chain, and the keys
+    store: AccountStore, verifier: Verifier, *, ledger: str, uid: Uid, first: int, last: int, least: int, before: str
+) -> list[StoredEntry]:
+    """Return the stored entries `first` to `last`, verified. Entries after `least` may be missing at the end.
+
+    `before` is the hash of the entry before `first`; "" if unknown, then that entry is read too. Raises
+    IntegrityFailed for the first entry that breaks a law; UnknownKey.
+    """
+    if first == 1:
+        before = genesis(ledger, uid)
+    start = first if before else first - 1
+    entries = store.entries(uid, start, last)
+    for seq, entry in enumerate(entries, start):
+        rule = _broken_rule(entry, verifier, ledger=ledger, uid=uid, seq=seq, before=before)
+        if rule is not None:
+            raise IntegrityFailed(uid=uid, seq=seq, rule=rule)
+        before = entry.hash
+    if start + len(entries) <= least:
+        raise IntegrityFailed(uid=uid, seq=start + len(entries), rule="sequence")
+    return entries[first - start :]
+
+
+def _broken_rule(entry: StoredEntry, verifier: Verifier, *, ledger: str, uid: Uid, seq: int, before: str) -> str | None:
+    """Return the law that the entry breaks at the place `seq`, None if none. `before` is "" if unknown."""
+    if entry.seq != seq:
+        return "sequence"
+    rule = entry_rule([entry], verifier, ledger=ledger, uid=uid, seq=seq)
+    if rule is None and before and orjson.loads(entry.body).get("prev") != before:
+        return "link"
+    return rule

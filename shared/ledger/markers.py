@@ -1,0 +1,87 @@
+"""Markers: a permanent document of each account tells how far the journal goes and which readers are behind.
+
+`accounts/{uid}/outbox/log` has the number of the last entry and, for each reader, one number that is both a shard and
+the time of the oldest commit that the reader has not followed; None if the reader has followed all commits. A commit
+keeps the smaller number. A reader clears only the own number, on the version of the marker that was read. So no
+reader removes the news of another, and one index finds the oldest news of each shard.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+from shared.kernel.clock import Millis, from_datetime, to_datetime
+from shared.kernel.documents import Data, Document, Patch, Upsert
+from shared.kernel.ids import Uid
+from shared.ledger.account_documents import account_path, uid_of
+from shared.ledger.commands import Accrue, Command, ExtendHold, PlaceHold
+from shared.ledger.decide import Decision
+from shared.ledger.receipts import Receipt
+
+RELAY = "relay"
+READERS = (RELAY,)
+"""Fields of a marker, one for each reader of the journal."""
+MARKER_SHARDS = 64
+SHARD_SPAN = 10**14
+"""Distance between the numbers of two shards: more than any time in ms, and 64 of them are exact everywhere."""
+SILENT_KINDS = frozenset({"hold", "extension"})
+
+
+def marker_path(uid: Uid) -> str:
+    """Return `accounts/{uid}/outbox/log`, the path of the marker. Entries up to the marker's `seq` exist."""
+    return f"{account_path(uid)}/outbox/log"
+
+
+def waiting_since(uid: Uid, at: Millis) -> int:
+    """Return the number of a reader's field for news of the time `at`."""
+    return _shard(uid) * SHARD_SPAN + at
+
+
+def marker_write(uid: Uid, seq: int, at: Millis) -> Upsert:
+    """Return the write that tells all readers of entries up to `seq`, committed at `at`."""
+    minima = dict.fromkeys(READERS, waiting_since(uid, at))
+    return Upsert(marker_path(uid), {"uid": uid, "seq": seq, "at": to_datetime(at)}, minima)
+
+
+def announced_seq(marker: Document) -> int:
+    """Return the number of the last entry that the marker tells of."""
+    seq = marker.data["seq"]
+    assert isinstance(seq, int), "a marker has the number of an entry"
+    return seq
+
+
+def is_waiting(marker: Data, reader: str) -> bool:
+    """Return True if the reader has not followed all commits. A marker of an older form has no field for any reader."""
+    return reader not in marker or marker[reader] is not None
+
+
+def clearing(marker: Document, reader: str) -> Patch:
+    """Return the write that clears the reader's field. The commit fails if the marker has changed since the read."""
+    return Patch(marker.path, {reader: None}, marker.version)
+
+
+def renewed_marker(marker: Document) -> Patch:
+    """Return the write that gives a marker of an older form the relay's field: entries may be unpublished."""
+    at = marker.data["at"]
+    assert isinstance(at, datetime), "a marker has the time of its commit"
+    return Patch(marker.path, {RELAY: waiting_since(uid_of(marker.path), from_datetime(at))}, marker.version)
+
+
+def are_silent(decisions: Iterable[tuple[Command, Decision[Receipt]]]) -> bool:
+    """Return True if a commit only places and extends holds of model calls, so that no marker is needed.
+
+    The end of each such hold writes a marker, at the end of the hold's lifetime at the latest.
+    """
+    return all(_is_silent(command, decision) for command, decision in decisions)
+
+
+def _is_silent(command: Command, decision: Decision[Receipt]) -> bool:
+    if not isinstance(command, PlaceHold | ExtendHold | Accrue):
+        return False
+    hold = decision.account.holds.get(command.hold)
+    is_call = hold is not None and hold.model is not None and not hold.is_reservation
+    return is_call and all(entry.kind in SILENT_KINDS for entry in decision.entries)
+
+
+def _shard(uid: Uid) -> int:
+    return hashlib.sha256(uid.encode()).digest()[0] % MARKER_SHARDS
