@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.sagas.engine.jobs import JobRun, Jobs
     from shared.sagas.images.sweep import ImageSweep
     from shared.sagas.payments.crypto_sweep import CryptoJobs
+    from shared.sagas.payments.event_listing import EventListing
     from shared.sagas.payments.sweep import PaymentJobs
 
 
@@ -45,9 +46,13 @@ class JobWorkers:
             payments.settlement,
             payments.inbox,
             payments.notices,
-            self.services.ports.payment_providers,
             self.services.clock,
         )
+
+    @part
+    def event_listing(self) -> "EventListing":
+        """Return the worker that lists providers' events."""
+        return self.services.payments.event_listing
 
     @part
     def crypto(self) -> "CryptoJobs":
@@ -132,7 +137,7 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             "provider_events",
             30,
             "List each payment provider's events since the last listing, for notices that never arrived.",
-            lambda workers: workers.payments.listing,
+            lambda workers: workers.event_listing.list_events,
         ),
         JobEntry(
             "chains",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.payments.store import Payments
     from shared.sagas.payments.cancellations import Cancellations
     from shared.sagas.payments.checkout import Checkouts
+    from shared.sagas.payments.event_listing import EventListing
     from shared.sagas.payments.notices import PaymentInbox
     from shared.sagas.payments.operators import PaymentOperators
     from shared.sagas.payments.payouts import Payouts
@@ -122,6 +123,13 @@ class PaymentServices:
         return PaymentInbox(
             self.ports.documents(), self.settlement, self.ports.payment_providers(), self.ports.alerts(), self.clock
         )
+
+    @part
+    def event_listing(self) -> "EventListing":
+        """Build the worker that lists providers' events, for notices that no webhook brought."""
+        from shared.sagas.payments.event_listing import EventListing
+
+        return EventListing(self.ports.documents(), self.inbox, self.notices, self.ports.payment_providers, self.clock)
 
     @part
     def operators(self) -> "PaymentOperators":

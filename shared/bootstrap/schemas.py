@@ -94,6 +94,7 @@ SCHEMAS: Schemas = {
     "payment_refunds": Schema(),
     "payment_sagas": Schema(),
     "payments": _split_from("schema"),
+    "provider_listings": Schema(),
     "response_items": Schema(),
     "responses": Schema(),
     "stops": Schema(),

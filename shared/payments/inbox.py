@@ -6,7 +6,7 @@ are stored, no personal data among them. A document is `new` until a worker make
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from shared.kernel.clock import DAY, MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
@@ -48,19 +48,30 @@ class Inbox:
         account is stored as `parked`, with an alert, and is never credited. Raises OutcomeUnknown or StoreUnavailable;
         then the provider has to send the notice again.
         """
-        reason = self._mismatch(notice)
-        if reason:
-            # Told before it is stored: a call that dies in between is repeated, and an alert may be heard twice.
-            self._alerts.alert(
-                "notice_parked", provider=notice.provider, event_id=notice.id, type=notice.type, reason=reason
-            )
+        write, reason = self._creation(notice)
         try:
-            self._documents.commit([Create(path_of(notice), _stored(notice, reason, self._clock.now()))])
+            self._documents.commit([write])
         except PreconditionFailed:
             log("notice_repeated", provider=notice.provider, event_id=notice.id, type=notice.type)
             return False
         log("notice_stored", provider=notice.provider, event_id=notice.id, type=notice.type, parked=reason or None)
         return True
+
+    def store_missing(self, notices: Sequence[Notice]) -> list[Notice]:
+        """Store the notices of a page that are not stored yet, and return them: one read, and at most one commit.
+
+        If another worker stores one of them meanwhile, each is stored by itself. Raises as `store` does.
+        """
+        by_path = {path_of(notice): notice for notice in notices}
+        known = self._documents.get_all(list(by_path)) if by_path else []
+        missing = [each for each, found in zip(by_path.values(), known, strict=True) if found is None]
+        if not missing:
+            return []
+        try:
+            self._documents.commit([self._creation(notice)[0] for notice in missing])
+        except PreconditionFailed:
+            return [notice for notice in missing if self.store(notice)]
+        return missing
 
     def get(self, notice_id: str) -> Document | None:
         """Return the document with the id `{provider}:{event id}`, or None."""
@@ -69,6 +80,18 @@ class Inbox:
     def due(self, limit: int, after: DuePlace | None = None) -> list[Document]:
         """Return the documents that are due for a sweep, behind `after`, the most overdue first, at most `limit`."""
         return DUE_NOTICES.page(self._documents, self._clock.now(), limit, after)
+
+    def _creation(self, notice: Notice) -> tuple[Create, str]:
+        """Return the write that stores a notice, and the reason why the notice is parked, empty if it is not.
+
+        Operators are told before the write: a call that dies in between is repeated, and an alert may be heard twice.
+        """
+        reason = self._mismatch(notice)
+        if reason:
+            self._alerts.alert(
+                "notice_parked", provider=notice.provider, event_id=notice.id, type=notice.type, reason=reason
+            )
+        return Create(path_of(notice), _stored(notice, reason, self._clock.now())), reason
 
     def _mismatch(self, notice: Notice) -> str:
         if self._modes.get(notice.provider, notice.is_live) != notice.is_live:

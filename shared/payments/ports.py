@@ -194,10 +194,11 @@ class PaymentProvider(Protocol):
         """
         ...
 
-    def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since the time `since` (ms), in the provider's order, oldest or newest first.
+    def notices(self, since: Millis, cursor: str | None, until: Millis | None = None) -> Notices:
+        """Return events from `since` until `until` (ms; None: now), in the provider's order, oldest or newest first.
 
-        `cursor` continues at a later page; None: the first page. Raises ProviderUnavailable.
+        `cursor` continues at a later page; None: the first page. An event that cannot be read is logged and left out.
+        Raises ProviderUnavailable; ProviderRefused or UnknownAtProvider if the provider no longer takes the cursor.
         """
         ...
 

@@ -1,11 +1,12 @@
-"""Raw events of providers: the signed bytes, parsed and checked strictly."""
+"""Raw events of providers: the signed bytes, parsed and checked strictly, and the events that a provider lists."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from shared.kernel.events import log
 from shared.kernel.ids import is_safe_id
-from shared.payments.ports import Notice, WebhookRefused
+from shared.payments.ports import Notice, ProviderName, WebhookRefused
 
 EVENT_ID_MAX = 100
 
@@ -26,6 +27,19 @@ def checked(notice: Notice) -> Notice:
     if len(notice.id) > EVENT_ID_MAX or not is_safe_id(notice.id):
         raise WebhookRefused("not_an_event")
     return notice
+
+
+def readable(
+    provider: ProviderName, events: Sequence[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Notice]
+) -> list[Notice]:
+    """Return the notices of a listed page. An event that cannot be read is logged and left out: it hides no other."""
+    found: list[Notice] = []
+    for event in events:
+        try:
+            found.append(checked(read(event)))
+        except (AttributeError, KeyError, TypeError, ValueError, WebhookRefused) as error:
+            log("provider_event_unreadable", "ERROR", provider=provider, kind=type(error).__name__)
+    return found
 
 
 def lower_case(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -188,7 +188,7 @@ class PayingAgents:
         services.crypto.follower.resume(JobRun("", self.clock, 60.0))
         store, settlement = services.payments.store, services.payments.settlement
         inbox, notices = services.payments.inbox, services.payments.notices
-        PaymentJobs(store, settlement, inbox, notices, dict, self.clock).resume(JobRun("", self.clock, 60.0))
+        PaymentJobs(store, settlement, inbox, notices, self.clock).resume(JobRun("", self.clock, 60.0))
 
 
 def answer_lost(world: PayingAgents, agent: Agent) -> None:

@@ -261,6 +261,14 @@ def test_nothing_is_listed_from_before(bench, provider):
     assert list(every_notice(provider, bench.clock.now() + HOUR)) == []
 
 
+def test_nothing_is_listed_from_after_the_given_end(bench, provider):
+    since = bench.clock.now() - 2 * HOUR
+    paid(bench)
+
+    assert provider.notices(since, None, bench.clock.now() - HOUR).items == []
+    assert provider.notices(since, None, bench.clock.now() + HOUR).items != []
+
+
 def test_who_is_forgotten_is_forgotten_again(bench, provider):
     customer = opened(bench).customer
 

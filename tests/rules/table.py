@@ -133,6 +133,7 @@ SERVER_ONLY = tuple(
         "conversations/{id}/messages/{id}",
         "payment_refunds/{id}",
         "payment_sagas/{id}",
+        "provider_listings/{id}",
         "response_items/{id}",
         "responses/{id}",
         "stops/{id}",

@@ -181,7 +181,6 @@ class CoinShop:
             services.payments.settlement,
             services.payments.inbox,
             services.payments.notices,
-            dict,
             self.clock,
         )
         jobs.resume(JobRun("", self.clock, RUN_SECONDS))

@@ -27,7 +27,6 @@ from shared.payments.providers import PROVIDERS
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments.checkout import PackageOrder
-from shared.sagas.payments.sweep import PaymentJobs
 from tests.contract.test_webhooks_on_stand_ins import served
 from tests.support.emulators import TEST_SEED
 from tests.support.payment_benches import PayPalHands, StripeHands
@@ -183,15 +182,7 @@ class PaymentBackends:
     def every_minute(self, payments: list[Payment]) -> None:
         """What the schedule does in the end: lists what no webhook brought, deals with notices, polls."""
         services = self.first
-        jobs = PaymentJobs(
-            services.payments.store,
-            services.payments.settlement,
-            services.payments.inbox,
-            services.payments.notices,
-            services.ports.payment_providers,
-            services.clock,
-        )
-        jobs.listing(JobRun("", services.clock, LISTING_SECONDS))
+        services.payments.event_listing.list_events(JobRun("", services.clock, LISTING_SECONDS))
         for payment in payments:
             for _ in range(ROUNDS_MAX):
                 try:

@@ -83,9 +83,8 @@ class Instance:
         self.checkouts, self.refunds = services.payments.checkouts, services.payments.refunds
         self.inbox, self.handler = services.payments.inbox, services.payments.notices
         self.views = PaymentViews(stored, shop.clock)
-        self.jobs = PaymentJobs(
-            self.payments, self.settlement, self.inbox, self.handler, lambda: shop.providers, shop.clock
-        )
+        self.event_listing = services.payments.event_listing
+        self.jobs = PaymentJobs(self.payments, self.settlement, self.inbox, self.handler, shop.clock)
 
     def refund(self, payment: str, minor: int | None, key: str = "r") -> Payment:
         """A refund of ours; the same key is the same refund."""
@@ -141,8 +140,8 @@ class Shop:
 
     def every_minute(self) -> None:
         """What the schedule does, each job from where it left off."""
-        jobs = self.instance().jobs
-        for work in (jobs.notices, jobs.resume, jobs.listing):
+        instance = self.instance()
+        for work in (instance.jobs.notices, instance.jobs.resume, instance.event_listing.list_events):
             turn = JobRun(self.cursors.get(work.__name__, ""), self.clock, JOB_SECONDS)
             work(turn)
             self.cursors[work.__name__] = turn.cursor

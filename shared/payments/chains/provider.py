@@ -92,7 +92,7 @@ class ChainProvider:
         """Return the ordered payment of the address. Raises UnknownAtProvider."""
         return self._sight.seen(self._name, _index_in(refs, self._name), []).record.payment
 
-    def notices(self, since: Millis, cursor: str | None) -> Notices:
+    def notices(self, since: Millis, cursor: str | None, until: Millis | None = None) -> Notices:
         """Return no events: a chain is looked at."""
         return Notices(items=(), cursor=None)
 

@@ -133,10 +133,14 @@ class MemoryProvider(ProviderHands):
         with self._call("locate"):
             return self._find(refs).payment
 
-    def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since `since` (ms), newest first, PAGE_NOTICES at a time; see `PaymentProvider.notices`."""
+    def notices(self, since: Millis, cursor: str | None, until: Millis | None = None) -> Notices:
+        """Return events from `since` until `until` (ms), newest first, PAGE_NOTICES at a time.
+
+        See `PaymentProvider.notices`.
+        """
         with self._call("notices"):
-            found = [event for event in reversed(self.events) if event.at >= since]
+            last = self._clock.now() if until is None else until
+            found = [event for event in reversed(self.events) if since <= event.at <= last]
             first = next((at + 1 for at, event in enumerate(found) if event.id == cursor), 0)
             page = found[first : first + PAGE_NOTICES]
             return Notices(items=page, cursor=page[-1].id if first + PAGE_NOTICES < len(found) else None)

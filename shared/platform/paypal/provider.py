@@ -5,6 +5,7 @@ refunds carry our payment id as `custom_id`. An app's SDK needs the order's id t
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -26,6 +27,7 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
+from shared.payments.raw_events import readable
 from shared.platform.paypal.addresses import is_live_address
 from shared.platform.paypal.api import PayPalApi, calling, issue_of
 from shared.platform.paypal.events import above, notice_of, payment_in, refs_of
@@ -108,20 +110,23 @@ class PayPalProvider:
             order, capture = self._find(refs)
             return payment_in(capture or {}) or payment_in(order or {})
 
-    def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since `since` (ms), newest first; see `PaymentProvider.notices`.
+    def notices(self, since: Millis, cursor: str | None, until: Millis | None = None) -> Notices:
+        """Return events from `since` until `until` (ms), newest first; see `PaymentProvider.notices`.
 
         PayPal keeps thirty days. A cursor is the next page's query.
         """
         now = self._clock.now()
+        first, last = max(since, now - EVENTS_KEPT), now if until is None else min(until, now)
+        if first > last:
+            return Notices(items=(), cursor=None)
         asked = {
-            "start_time": rfc3339(max(since, now - EVENTS_KEPT)),
-            "end_time": rfc3339(now),
+            "start_time": rfc3339(first),
+            "end_time": rfc3339(last),
             "page_size": EVENTS_PAGE,
         }
         with calling("notices", self._lockout):
             page = self._api.call("GET", f"{EVENTS}?{cursor or urlencode(asked)}")
-            items = [notice_of(event, is_live=self._is_live) for event in page["events"]]
+            items = readable("paypal", page["events"], partial(notice_of, is_live=self._is_live))
             return Notices(items=items, cursor=self._next_query(page, EVENTS))
 
     def _find(self, refs: Refs) -> tuple[Thing | None, Thing | None]:

@@ -25,6 +25,7 @@ from shared.payments.ports import (
     Truth,
     UnknownAtProvider,
 )
+from shared.payments.raw_events import readable
 from shared.platform.stripe.client import StripeReader, calling, connect, is_missing, keyed, plain
 from shared.platform.stripe.events import EVENT_TYPES, PAYMENT, is_live_key, notice_of, payment_in
 from shared.platform.stripe.reading import Found, Thing, refund_of, truth_of
@@ -143,17 +144,21 @@ class StripeProvider:
             found = self._find(refs)
             return payment_in(found.intent or {}) or payment_in(found.session or {})
 
-    def notices(self, since: Millis, cursor: str | None) -> Notices:
-        """Return events since `since` (ms), newest first; see `PaymentProvider.notices`. Stripe keeps thirty days."""
-        asked: Any = {"created": {"gte": since // SECOND}, "types": list(EVENT_TYPES), "limit": PAGE}
+    def notices(self, since: Millis, cursor: str | None, until: Millis | None = None) -> Notices:
+        """Return events from `since` until `until` (ms), newest first; see `PaymentProvider.notices`.
+
+        Stripe keeps thirty days, and counts in seconds.
+        """
+        created = {"gte": since // SECOND} | ({} if until is None else {"lte": -(-until // SECOND)})
+        asked: Any = {"created": created, "types": list(EVENT_TYPES), "limit": PAGE}
         if cursor is not None:
             asked["starting_after"] = cursor
         with calling("notices", self._lockout):
             page = self._stripe.v1.events.list(asked)
-            items = [notice_of(plain(event)) for event in page.data]
-            if page.has_more and not items:
+            if page.has_more and not page.data:
                 raise ValueError("Stripe says that there is more after a page without events")
-            return Notices(items=items, cursor=items[-1].id if page.has_more else None)
+            items = readable("stripe", [plain(event) for event in page.data], notice_of)
+            return Notices(items=items, cursor=page.data[-1].id if page.has_more else None)
 
     def _find(self, refs: Refs) -> Found:
         """Find a payment's objects by the id of any of them.
