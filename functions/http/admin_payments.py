@@ -53,9 +53,9 @@ from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.providers import PROVIDER_NAMES
 from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.payments.worth import Worth
+from shared.sagas.payments.payment_claims import PaymentBusy
 from shared.sagas.payments.payouts import CoinsNotFinal, TooManyPayouts
 from shared.sagas.payments.refunds import NotRefundable
-from shared.sagas.payments.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
 from shared.users.operator_acts import OwnAccount
 

@@ -10,8 +10,8 @@ from shared.kernel.errors import InvalidValue
 from shared.payments.chains.payouts import PayoutIsOut, PayoutNotFound, PayoutNotShown, TransactionServesAnother
 from shared.payments.chains.ports import ChainUnavailable
 from shared.payments.store import PaymentNotFound
+from shared.sagas.payments.payment_claims import PaymentBusy
 from shared.sagas.payments.payouts import PayoutBusy
-from shared.sagas.payments.settlement import PaymentBusy
 from shared.users.audit import REASON_MAX
 from shared.users.operator_acts import OwnAccount
 

@@ -23,8 +23,8 @@ from shared.payments.store import PaymentNotFound
 from shared.sagas.payments.coin_terms import BelowNetworkMinimum, PriceNotInDollars
 from shared.sagas.payments.crypto_checkout import CoinOrderRequest, PaymentNotChangeable
 from shared.sagas.payments.crypto_places import TooManyCryptoPayments
+from shared.sagas.payments.payment_claims import PaymentBusy
 from shared.sagas.payments.purchase_places import PackageLimitReached, TooManyCheckouts
-from shared.sagas.payments.settlement import PaymentBusy
 
 NAME_CHARACTERS_MAX = 32
 REFUSED_QUOTES = (

@@ -10,7 +10,8 @@ from shared.payments.chains.ports import ChainUnavailable
 from shared.payments.chains.x402 import REQUIRED_HEADER, PaymentInvalid, PaymentMalformed
 from shared.sagas.payments.agent_payments import TooManyTopUps, TopUpFailed, TopUpUnderReview, TopUpUnderWay
 from shared.sagas.payments.agent_wallets import AgentWalletBusy
-from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
+from shared.sagas.payments.payment_claims import PaymentBusy
+from shared.sagas.payments.settlement import ProviderNotConfigured
 
 
 class PaymentRequired(Rejected):

@@ -30,8 +30,9 @@ from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.providers import PROVIDER_NAMES, PROVIDERS
 from shared.payments.store import PaymentNotFound, PaymentPage
 from shared.sagas.payments.checkout import AppCustomer, PackageOrder
+from shared.sagas.payments.payment_claims import PaymentBusy
 from shared.sagas.payments.purchase_places import PackageLimitReached, TooManyCheckouts
-from shared.sagas.payments.settlement import PaymentBusy, ProviderNotConfigured
+from shared.sagas.payments.settlement import ProviderNotConfigured
 
 URL_CHARACTERS_MAX = 2_000
 STATUSES: tuple[str, ...] = get_args(Status)

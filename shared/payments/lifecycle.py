@@ -11,8 +11,14 @@ from shared.payments.ports import Truth
 
 Action = Literal["wait", "capture", "park", "top_up", "follow", "refund"]
 
-POLL_FIRST: Millis = MINUTE
-POLL_MAX: Millis = HOUR
+POLL_FIRST: Millis = HOUR
+"""Age at which a payment is first polled. Then the age doubles from poll to poll."""
+POLLED_UNPAID: Millis = 72 * HOUR
+"""Age until which an open checkout is polled. PayPal captures an approved order within three days."""
+POLLED_ON_THE_WAY: Millis = 30 * DAY
+"""Age until which money on its way is polled, and a payment whose provider does not answer."""
+OPENED_WITHIN: Millis = 15 * MINUTE
+"""Time within which a checkout must be opened. A checkout that was not opened by then never reached the user."""
 ACCOUNT_CLOSED = "account_closed"
 """Problem of a payment whose user left before the credits were granted. The money is refunded automatically."""
 NOT_RETURNED = "not_returned"
@@ -24,9 +30,9 @@ OTHER_CURRENCY = "other_currency"
 IGNORED = "ignored"
 """Problem of coins that an operator has decided are not the payer's: nothing is left to do."""
 LATE_MONEY: Millis = 7 * DAY
-"""Time after a checkout's end during which the provider is still polled: events may be lost, money may be late."""
-
-
+"""Time after the end of a payment on a chain during which the chain is asked again if it could not be asked."""
+LATE_EVENT: Millis = 15 * MINUTE
+"""Time after a checkout's end from which on an event may announce money that the provider does not show yet."""
 GRACE_RETRY: Millis = 10 * MINUTE
 
 
@@ -64,7 +70,9 @@ def plan(payment: Payment, truth: Truth, *, is_live: bool, owner: str | None = N
         return WAIT
     if payment.problem in {ACCOUNT_CLOSED, NOT_RETURNED, REFUND_DUE}:
         return _plan_return(payment, truth)
-    return NextAction(action="top_up", args={"money": truth.money, "is_disputed": seen.undecided > 0})
+    return NextAction(
+        action="top_up", args={"money": truth.money, "owner": owner or "", "is_disputed": seen.undecided > 0}
+    )
 
 
 def _plan_after(payment: Payment, truth: Truth) -> NextAction:
@@ -125,17 +133,42 @@ def _problem_of_money(payment: Payment, truth: Truth, owner: str | None) -> str:
     return "money_of_another" if owner not in {None, payment.id} else ""
 
 
-def next_poll(payment: Payment, now: Millis) -> Millis | None:
+def next_poll(payment: Payment, now: Millis, *, is_unanswered: bool = False) -> Millis | None:
     """Return the time (ms) at which to ask the provider again if no notice comes; None if only a notice leads to
     a question.
+
+    The provider is asked at the ages of 1, 2, 4, 8, … hours. A checkout whose time is over and that its provider calls
+    over is not asked about again. `is_unanswered`: the provider did not answer just now.
     """
     if payment.applied.is_granted or payment.problem:
         return None
     if payment.is_on_chain:
         return _next_end(payment, now)
-    if now >= payment.expires_at + LATE_MONEY:
+    if not (payment.is_opened or payment.refs or payment.is_over):
+        return max(payment.created_at + OPENED_WITHIN, now + MINUTE)
+    if payment.is_over and now >= payment.expires_at and not is_unanswered:
         return None
-    return now + min(POLL_FIRST << min(payment.polls, 10), POLL_MAX)
+    is_on_its_way = payment.seen.stage in {"pending", "paid"} or is_unanswered
+    return _next_age(payment.created_at, now, POLLED_ON_THE_WAY if is_on_its_way else POLLED_UNPAID)
+
+
+def poll_after_event(payment: Payment, happened_at: Millis, now: Millis) -> Millis | None:
+    """Return when to ask again after an event of `happened_at` that brought no news; None if that is not needed.
+
+    An event long after the checkout's end may announce money that the provider does not show yet.
+    """
+    is_late = happened_at >= payment.expires_at + LATE_EVENT
+    if not is_late or payment.is_on_chain or payment.applied.is_granted or payment.problem:
+        return None
+    return _next_age(happened_at, now, POLLED_UNPAID)
+
+
+def _next_age(since: Millis, now: Millis, until: Millis) -> Millis | None:
+    """Return the next of the times 1, 2, 4, 8, … hours after `since`; None if it would be more than `until` after."""
+    age = POLL_FIRST
+    while since + age <= now:
+        age *= 2
+    return since + age if age <= until else None
 
 
 def _next_end(payment: Payment, now: Millis) -> Millis | None:

@@ -23,12 +23,14 @@ KEPT: Millis = 29 * DAY
 PERIOD_MIN: Millis = 30 * MINUTE
 PERIODS_MAX = 24
 """Most periods of one listing."""
+REVIEW_PERIODS = 8
+"""Periods of a review: few, so that a review of a quiet time is one round of pages."""
 UNFINISHED_MAX = 2 * PERIODS_MAX
 """Number of unfinished periods from which on the next listing waits, so that their document stays small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
+class ListedPeriod:
     """Events from `first` until `until` (ms, inclusive) that are not all listed. `cursor` None: at the first page.
 
     `is_review`: the period was listed before, and is listed again for events that the provider listed late.
@@ -49,10 +51,10 @@ class ListingProgress:
 
     listed_to: Millis = 0
     reviewed_at: Millis = 0
-    periods: tuple[Period, ...] = ()
+    periods: tuple[ListedPeriod, ...] = ()
 
     @property
-    def unfinished(self) -> tuple[Period, ...]:
+    def unfinished(self) -> tuple[ListedPeriod, ...]:
         """Return the periods that were never listed to their end. Reviews are none of them."""
         return tuple(each for each in self.periods if not each.is_review)
 
@@ -65,21 +67,22 @@ def planned(progress: ListingProgress, now: Millis) -> ListingProgress:
     kept = tuple(each for each in progress.periods if each.until > now - KEPT)
     is_reviewed = any(each.is_review for each in kept)
     is_review_due = now - progress.reviewed_at >= REVIEW_EVERY and not is_reviewed
-    review = _split(now - REVIEW_REACH, now - OVERLAP, is_review=True) if is_review_due and progress.listed_to else ()
+    is_new = not progress.listed_to
+    review = () if is_new or not is_review_due else _split(now - REVIEW_REACH, now - OVERLAP, REVIEW_PERIODS)
     return ListingProgress(
         listed_to=now if fresh else progress.listed_to,
         reviewed_at=now if is_review_due else progress.reviewed_at,
-        periods=(*fresh, *kept, *review),
+        periods=(*fresh, *kept, *(replace(each, is_review=True) for each in review)),
     )
 
 
-def advanced(progress: ListingProgress, period: Period, cursor: str | None) -> ListingProgress:
+def advanced(progress: ListingProgress, period: ListedPeriod, cursor: str | None) -> ListingProgress:
     """Return the progress after a page of the period. `cursor` is the next page; None: the period is listed."""
     onward = () if cursor is None else (replace(period, cursor=cursor),)
     return _replaced(progress, period, onward)
 
 
-def put_off(progress: ListingProgress, period: Period, *, is_restarted: bool = False) -> ListingProgress:
+def put_off(progress: ListingProgress, period: ListedPeriod, *, is_restarted: bool = False) -> ListingProgress:
     """Return the progress with the period behind all others, since its page could not be listed.
 
     `is_restarted`: the provider does not take the period's cursor, so the period begins again at its first page.
@@ -112,7 +115,7 @@ def from_data(data: Data) -> ListingProgress:
         listed_to=from_datetime(stored["listed_to"]),
         reviewed_at=from_datetime(stored["reviewed_at"]),
         periods=tuple(
-            Period(
+            ListedPeriod(
                 first=from_datetime(each["first"]),
                 until=from_datetime(each["until"]),
                 cursor=each["cursor"],
@@ -123,7 +126,7 @@ def from_data(data: Data) -> ListingProgress:
     )
 
 
-def _fresh(progress: ListingProgress, now: Millis) -> tuple[Period, ...]:
+def _fresh(progress: ListingProgress, now: Millis) -> tuple[ListedPeriod, ...]:
     """Return the periods since the last listing. If too many periods are unfinished, the next listing waits."""
     if now - progress.listed_to < LISTING_EVERY or len(progress.unfinished) >= UNFINISHED_MAX:
         return ()
@@ -131,14 +134,14 @@ def _fresh(progress: ListingProgress, now: Millis) -> tuple[Period, ...]:
     return _split(max(since, now - KEPT), now)
 
 
-def _split(first: Millis, until: Millis, *, is_review: bool = False) -> tuple[Period, ...]:
+def _split(first: Millis, until: Millis, most: int = PERIODS_MAX) -> tuple[ListedPeriod, ...]:
     """Return equal periods from `first` until `until`, the newest first."""
-    count = max(1, min((until - first) // PERIOD_MIN, PERIODS_MAX))
+    count = max(1, min((until - first) // PERIOD_MIN, most))
     ends = [first + (until - first) * part // count for part in range(count + 1)]
-    oldest_first = [Period(first=start, until=end, is_review=is_review) for start, end in pairwise(ends)]
+    oldest_first = [ListedPeriod(first=start, until=end) for start, end in pairwise(ends)]
     return tuple(reversed(oldest_first))
 
 
-def _replaced(progress: ListingProgress, period: Period, by: tuple[Period, ...]) -> ListingProgress:
+def _replaced(progress: ListingProgress, period: ListedPeriod, by: tuple[ListedPeriod, ...]) -> ListingProgress:
     periods = [found for each in progress.periods for found in (by if each == period else (each,))]
     return replace(progress, periods=tuple(periods))

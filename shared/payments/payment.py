@@ -151,7 +151,6 @@ class Payment:
     """Reason why an operator must act before credits are granted: `wrong_amount`, `wrong_currency`, `wrong_mode`, …"""
     settled_at: Millis | None = None
     is_opened: bool = False
-    polls: int = 0
     slot: str = ""
     """Document path of this purchase's place under the user's limit for the package; empty if there is none."""
     back_key: str = ""

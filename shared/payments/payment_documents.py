@@ -36,7 +36,7 @@ def to_data(payment: Payment) -> dict[str, Value]:
         "problem": payment.problem,
         "settled_at": None if payment.settled_at is None else to_datetime(payment.settled_at),
         "is_opened": payment.is_opened,
-        "polls": payment.polls,
+        "polls": 0,  # which earlier releases count, and cannot read a payment without
         "slot": payment.slot,
         "back_key": payment.back_key,
         "is_cancelled": payment.is_cancelled,
@@ -77,7 +77,6 @@ def from_data(payment_id: str, data: Data) -> Payment:
         problem=stored["problem"],
         settled_at=None if settled_at is None else from_datetime(settled_at),
         is_opened=stored["is_opened"],
-        polls=stored["polls"],
         slot=stored["slot"],
         back_key=stored.get("back_key", ""),
         is_cancelled=stored.get("is_cancelled", False),

@@ -19,11 +19,11 @@ openai_response_stored    4.2      14        0            3         2    8.2    
 embedding                 3.2       8        0            3         1    7.2      0      1         0   1072
 image                      15      23        0            4         3   20.2      0      7         0   5148
 agent_tool               10.1    21.6        0          1.4       2.2     11      0     10         0   5526
-purchase_stripe            39      23        0            5         1     28      2      5         1   3966
-purchase_paypal            39      24        0            5         1     29      4      5         1   3893
-abandoned_stripe          203     534        0            4         0    540    175      6         1   3087
-abandoned_paypal          202     531        0            2         0    536    175      5         0   2891
-idle_minute                12       2        0            1         0     14      0      0         0      0
+purchase_stripe            19      21        0            5         1     26      2      5         1   3973
+purchase_paypal            19      23        0            5         1     27      4      5         1   3900
+abandoned_stripe            8      10        0            3         0     12      2      3         1   2035
+abandoned_paypal            3      12        0            1         0     40      8      2         0   1893
+idle_minute              12.4       2        0            1         0   14.2      0      0         0      0
 crypto_network              5     0.6        0            0         0    4.4      0      0         0      0
 balance                     2       0        0            1         0      1      0      0         0      0
 history                    72       0        0            1         0      3      0      0         0      0
@@ -41,7 +41,7 @@ verify                    1.06          1          1          1
 audit                     1.14       1.01          1          1
 audit_again                111        510        510        510
 delete_conversation       0.07       0.02       0.01          0
-leave                     2.82       0.83       0.08       0.08
+leave                     2.94       0.86       0.08       0.08
 agent_steps                2.1        7.5       15.6
 charge                    2425       6768       6770
 """

@@ -89,6 +89,24 @@ class Leases:
             return None
         return leased
 
+    def begin_claim(self, document: Document, seconds: int, changes: Data) -> "LeasedDocument | None":
+        """Begin to claim a document just read: the first save is the claim, and writes `changes` as well.
+
+        Work that turns out to change nothing writes nothing. Until the first save, others may begin too: the first to
+        save wins, and the others' save raises LeaseLost. Return None if another worker holds the lease.
+        """
+        lease = _lease_of(document.data)
+        if lease.until > to_datetime(self._clock.now()):
+            return None
+        return LeasedDocument(
+            documents=self._documents,
+            clock=self._clock,
+            document=document,
+            seconds=seconds,
+            fence=lease.fence + 1,
+            claiming=changes,
+        )
+
     def create(self, path: str, data: Data, seconds: int, *also: Write) -> "LeasedDocument":
         """Create the document, and return the document claimed for `seconds`.
 
@@ -119,6 +137,18 @@ class LeasedDocument:
     noted_also: dict[str, Write] = field(default_factory=dict)
     parsed: object | None = None
     """The content as a value: from `content`, or from the last change. None if the content was not parsed yet."""
+    claiming: Data | None = None
+    """Changes to write with the claim, which the first save makes. None: the document is claimed."""
+
+    @property
+    def is_claimed(self) -> bool:
+        """True if this worker has claimed the document. Before the first save of a begun claim, others may as well."""
+        return self.claiming is None
+
+    @property
+    def is_untouched(self) -> bool:
+        """True if nothing was claimed or noted, so that nothing has to be written."""
+        return not (self.is_claimed or self.noted or self.noted_also)
 
     @property
     def path(self) -> str:
@@ -164,8 +194,11 @@ class LeasedDocument:
         self._follow(changes, content)
 
     def flush(self) -> None:
-        """Save the noted changes, if there are any. Raises the errors of `save`."""
-        if self.noted or self.noted_also:
+        """Save the noted changes, if there are any, and claim the document unless that was done.
+
+        Raises the errors of `save`.
+        """
+        if self.noted or self.noted_also or not self.is_claimed:
             self.save({})
 
     def rejoin(self) -> bool:
@@ -190,13 +223,13 @@ class LeasedDocument:
 
     def _write(self, changes: Mapping[str, Value], also: Sequence[Write]) -> None:
         lease = cast("Mapping[str, Value]", changes["lease"])
-        fields = {**self.noted, **changes}
+        fields = {**(self.claiming or {}), **self.noted, **changes}
         beside = {**self.noted_also, **{write.path: write for write in also}}
         self.noted, self.noted_also = {}, {}
         version = self._committed([Patch(self.path, fields, self.document.version), *beside.values()], lease)
         if version is None:
             raise LeaseLost(self.path)
-        self.document = Document(path=self.path, data={**self.data, **fields}, version=version)
+        self.document, self.claiming = Document(path=self.path, data={**self.data, **fields}, version=version), None
         self._follow(changes, None)
 
     def _follow(self, changes: Data, content: object | None) -> None:

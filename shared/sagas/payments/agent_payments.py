@@ -51,8 +51,9 @@ from shared.sagas.engine.leases import FREE
 from shared.sagas.payments.agent_offers import AgentOffers
 from shared.sagas.payments.agent_wallets import AgentWallets
 from shared.sagas.payments.authorization_checks import AuthorizationChecks
+from shared.sagas.payments.payment_claims import PaymentBusy
 from shared.sagas.payments.purchase_places import require_open_account
-from shared.sagas.payments.settlement import PaymentBusy, Settlement
+from shared.sagas.payments.settlement import Settlement
 from shared.users.principal import KeyUse
 from shared.users.spend_cap import SpendCap, window
 

@@ -18,14 +18,8 @@ from shared.payments.store import PaymentNotFound, Payments, fields_of, saga_pat
 from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.engine.saga import Runner
 from shared.sagas.payments.leased_payment import note_payment, payment_of
-from shared.sagas.payments.settlement import (
-    LEASE_SECONDS,
-    LOOK_PATIENCE_SECONDS,
-    PATIENCE_PAUSE_SECONDS,
-    PaymentBusy,
-    ProviderNotConfigured,
-    Settlement,
-)
+from shared.sagas.payments.payment_claims import LEASE_SECONDS, PATIENCE_PAUSE_SECONDS, PaymentBusy
+from shared.sagas.payments.settlement import LOOK_PATIENCE_SECONDS, ProviderNotConfigured, Settlement
 
 UNPAID = frozenset({"created", "pending"})
 

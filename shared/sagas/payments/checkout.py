@@ -9,6 +9,7 @@ from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, random_token
 from shared.ledger.ledger import Ledger
+from shared.payments.lifecycle import next_poll
 from shared.payments.packages import Package, Packages
 from shared.payments.payment import Payment, ProviderReport, agreed_terms
 from shared.payments.ports import Checkout, Flow, OpenedCheckout, PaymentProvider, ProviderName, ProviderRefused
@@ -16,18 +17,12 @@ from shared.payments.store import Payments, fields_of, saga_path, view_of, witho
 from shared.sagas.engine.leases import LeasedDocument, Leases
 from shared.sagas.payments.cancellations import Cancellations
 from shared.sagas.payments.leased_payment import RETRY, payment_of
+from shared.sagas.payments.payment_claims import LEASE_SECONDS, PATIENCE_PAUSE_SECONDS, PATIENCE_SECONDS, PaymentBusy
 from shared.sagas.payments.purchase_places import PurchasePlaces, require_open_account
-from shared.sagas.payments.settlement import (
-    LEASE_SECONDS,
-    PATIENCE_PAUSE_SECONDS,
-    PATIENCE_SECONDS,
-    PaymentBusy,
-    ProviderNotConfigured,
-)
+from shared.sagas.payments.settlement import ProviderNotConfigured
 
 CHECKOUT_LIFETIME: Millis = 60 * MINUTE
-POLL_FIRST: Millis = MINUTE
-CREATE_ATTEMPTS_MAX = 5
+CREATE_ATTEMPTS_MAX = 10
 BACK_KEY_BYTES = 16
 
 
@@ -187,7 +182,8 @@ class Checkouts:
         due again and the error is raised.
         """
         provider = self._providers[payment.provider]
-        customer = self._documents.get(customer_path(payment.provider, payment.uid))
+        known = self._documents.get(customer_path(payment.provider, payment.uid))
+        customer = None if known is None else str(known.data["customer"])
         try:
             opened = provider.open(
                 Checkout(
@@ -199,7 +195,7 @@ class Checkouts:
                     success_url=payment.success_url,
                     cancel_url=self._way_back(payment),
                     expires_at=payment.expires_at,
-                    customer=None if customer is None else str(customer.data["customer"]),
+                    customer=customer,
                 )
             )
         except ProviderRefused as refusal:
@@ -208,7 +204,7 @@ class Checkouts:
         except DomainError:
             leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
             raise
-        return self._opened(leased, payment, opened)
+        return self._opened(leased, payment, opened, customer)
 
     def _way_back(self, payment: Payment) -> str:
         """Return the address to which the provider sends a user who turns back. From there, the app's page follows."""
@@ -216,10 +212,12 @@ class Checkouts:
             return payment.cancel_url
         return f"{self._landing}/{payment.id}/cancelled/{payment.back_key}"
 
-    def _opened(self, leased: LeasedDocument, payment: Payment, opened: OpenedCheckout) -> Payment:
+    def _opened(
+        self, leased: LeasedDocument, payment: Payment, opened: OpenedCheckout, known_customer: str | None
+    ) -> Payment:
         """Return the payment with the provider's ids and checkout address, once they are stored.
 
-        A new customer is stored in the same commit.
+        If the customer is another than `known_customer`, the customer is stored in the same commit.
         """
         now = self._clock.now()
         open_ = replace(
@@ -228,12 +226,14 @@ class Checkouts:
             checkout_url=opened.checkout_url,
             client_secret=opened.client_secret,
             is_opened=True,
+            seen=ProviderReport(stage="open", movements={}),
         )
         also: list[Write] = [view_of(open_, now)]
-        if opened.customer is not None:
+        if opened.customer not in {None, known_customer}:
             data: dict[str, Value] = {"uid": payment.uid, "customer": opened.customer}
             also.append(Put(customer_path(payment.provider, payment.uid), data))
-        leased.free({**fields_of(open_), "due_at": to_datetime(now + POLL_FIRST)}, *also)
+        due_at = next_poll(open_, now)
+        leased.free({**fields_of(open_), "due_at": None if due_at is None else to_datetime(due_at)}, *also)
         log("checkout_opened", payment=payment.id, provider=payment.provider, package=payment.terms.package)
         return open_
 

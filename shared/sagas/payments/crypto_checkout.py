@@ -23,8 +23,8 @@ from shared.sagas.payments.checkout import CANCELLED, named_return
 from shared.sagas.payments.coin_terms import GRACE, LOCK, CoinTerms
 from shared.sagas.payments.crypto_places import CryptoPlaces
 from shared.sagas.payments.leased_payment import freed_after_error, payment_of
+from shared.sagas.payments.payment_claims import LEASE_SECONDS, PATIENCE_PAUSE_SECONDS, PATIENCE_SECONDS, PaymentBusy
 from shared.sagas.payments.purchase_places import PurchasePlaces, require_open_account
-from shared.sagas.payments.settlement import LEASE_SECONDS, PATIENCE_PAUSE_SECONDS, PATIENCE_SECONDS, PaymentBusy
 
 CREATE_ATTEMPTS_MAX = 5
 CHANGE_ATTEMPTS_MAX = 3

@@ -1,7 +1,7 @@
 """The listing of providers' events, for notices that no webhook brought: page by page, several periods side by side.
 
-Each page costs one read of all its events, and one commit if some of them are new. After each round of pages the
-progress is stored, so that a listing that is stopped or killed continues where it was. A page listed twice has no
+A page costs one read of all the page's events, and one commit if some of them are new. After each round of pages the
+progress is stored, so that a listing that is stopped or killed continues at the next pages. A page listed twice has no
 effect.
 """
 
@@ -17,8 +17,8 @@ from shared.kernel.events import log
 from shared.payments.inbox import Inbox
 from shared.payments.listings import (
     LISTING_EVERY,
+    ListedPeriod,
     ListingProgress,
-    Period,
     advanced,
     from_data,
     planned,
@@ -40,7 +40,7 @@ HANDLED_MAX = 100
 class _Page:
     """A listed page of a period: the notices that were missing, and the cursor of the next page, None after the last.
 
-    `is_refused`: the provider does not take the period's cursor, or never moves it.
+    `is_refused`: the provider does not take the period's cursor, or never moves the cursor.
     """
 
     missing: Sequence[Notice]
@@ -55,11 +55,11 @@ class _Listing:
     provider: PaymentProvider
     stored: Document | None
     progress: ListingProgress
-    failed: list[Period] = field(default_factory=list)
+    failed: list[ListedPeriod] = field(default_factory=list)
     is_ended: bool = False
 
     @property
-    def pages(self) -> tuple[Period, ...]:
+    def pages(self) -> tuple[ListedPeriod, ...]:
         """Return the periods whose next pages are listed now."""
         left = () if self.is_ended else self.progress.periods
         return tuple(each for each in left if each not in self.failed)[:PAGES_AT_ONCE]
@@ -71,7 +71,7 @@ class _Listing:
         now = self.progress
         return (before.periods, before.reviewed_at) != (now.periods, now.reviewed_at)
 
-    def fold(self, period: Period, page: _Page | None) -> None:
+    def fold(self, period: ListedPeriod, page: _Page | None) -> None:
         """Note the outcome of a page. None: the page could not be listed, and is listed again in a later run."""
         if page is not None and not page.is_refused:
             self.progress = advanced(self.progress, period, page.cursor)
@@ -124,7 +124,7 @@ class EventListing:
     def _begun(
         self, providers: Mapping[ProviderName, PaymentProvider], listed: Mapping[ProviderName, Millis]
     ) -> list[_Listing]:
-        """Return the listings that are due or unfinished, each with its stored progress."""
+        """Return the listings that are due or unfinished, each with the stored progress."""
         now = self._clock.now()
         due = [each for name, each in providers.items() if now - listed.get(name, 0) >= LISTING_EVERY]
         stored = self._documents.get_all([_path(each.name) for each in due]) if due else []
@@ -151,7 +151,7 @@ class EventListing:
             self._save(listing, is_moved=any(asked[item][0] is listing for item in pages))
         return [notice for page in pages.values() for notice in page.missing]
 
-    def _page(self, provider: PaymentProvider, period: Period) -> _Page:
+    def _page(self, provider: PaymentProvider, period: ListedPeriod) -> _Page:
         """List the next page of a period, and store the notices that are missing."""
         try:
             page = provider.notices(period.first, period.cursor, period.until)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from shared.kernel.clock import SECOND, Clock, Millis, to_datetime
-from shared.kernel.documents import Write
+from shared.kernel.documents import Value, Write
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
+from shared.payments.lifecycle import next_poll
 from shared.payments.payment import Payment
+from shared.payments.ports import ProviderUnavailable
 from shared.payments.store import fields_of, payment_in, view_of
 from shared.sagas.engine.leases import LeasedDocument
 from shared.sagas.engine.saga import StepResult
@@ -32,15 +35,30 @@ def result_with(payment: Payment, now: Millis) -> StepResult:
 
 @contextmanager
 def freed_after_error(leased: LeasedDocument, clock: Clock) -> Iterator[None]:
-    """If the block raises an ordinary error, free the lease, and make the payment due again after `RETRY`.
+    """If the block raises an ordinary error, free the lease, and make the payment due again.
 
-    A worker that dies writes nothing, and the lease ends by time.
+    A payment that was not claimed and is not due is left alone. A worker that dies writes nothing, and the lease
+    ends by time.
     """
     try:
         yield
-    except Exception:
-        try:
-            leased.free({"due_at": to_datetime(clock.now() + RETRY)})
-        except DomainError as failure:
-            log("payment_not_freed", "WARNING", path=leased.path, code=failure.code)
+    except Exception as error:
+        if leased.is_claimed or _is_due(leased, clock.now()):
+            try:
+                leased.free({"due_at": _due_after(leased, error, clock.now())})
+            except DomainError as failure:
+                log("payment_not_freed", "WARNING", path=leased.path, code=failure.code)
         raise
+
+
+def _is_due(leased: LeasedDocument, now: Millis) -> bool:
+    due_at = leased.data.get("due_at")
+    return isinstance(due_at, datetime) and due_at <= to_datetime(now)
+
+
+def _due_after(leased: LeasedDocument, error: Exception, now: Millis) -> Value:
+    """Return when a payment is due after an error: soon, or, if a poll had no answer, at the time of the next poll."""
+    if leased.is_claimed or not isinstance(error, ProviderUnavailable) or payment_of(leased).applied.is_granted:
+        return to_datetime(now + RETRY)
+    at = next_poll(payment_of(leased), now, is_unanswered=True)
+    return None if at is None else to_datetime(at)

@@ -88,7 +88,7 @@ class PaymentInbox:
             return _Ending("ignored", "not_ours")
         if payment is None:
             return _Ending("parked", "payment_unknown", name)
-        self._settlement.settle(name, refs, read=payment)
+        self._settlement.settle(name, refs, read=payment, happened_at=notice.at)
         return _Ending("done")
 
     def _payment(self, notice: Notice, refs: Refs) -> tuple[str | None, Document | None]:

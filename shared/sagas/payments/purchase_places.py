@@ -1,6 +1,7 @@
 """Places of purchases: a user's checkouts within an hour, and purchases of a limited package."""
 
-from zlib import crc32
+from collections.abc import Mapping
+from typing import cast
 
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.documents import Create, Documents, Put, Value, Write
@@ -39,7 +40,7 @@ class PackageLimitReached(Conflict):
 
 
 class PurchasePlaces:
-    """Places of purchases. Each place is a document, so that limits are exact among all instances."""
+    """Places of purchases, held by documents, so that limits are exact among all instances."""
 
     def __init__(self, documents: Documents, clock: Clock, cancellations: Cancellations) -> None:
         self._documents = documents
@@ -47,22 +48,18 @@ class PurchasePlaces:
         self._cancellations = cancellations
 
     def checkout_place(self, payment: Payment) -> Write:
-        """Build the write that takes one of a user's places for checkouts: an unused or an expired place.
+        """Build the write that takes one of a user's places for checkouts. Places whose time is over are given up.
 
         Raises TooManyCheckouts. Two checkouts cannot take the same place: the write requires the version that was read.
         """
-        now, start = self._clock.now(), crc32(payment.id.encode())  # so that few try the same place at once
-        paths = [counter_path(payment.uid, (start + n) % OPEN_CHECKOUTS_MAX) for n in range(OPEN_CHECKOUTS_MAX)]
-        data: dict[str, Value] = {"payment": payment.id, "ends_at": payment.expires_at}
-        ends = list[Millis]()
-        for path, place in zip(paths, self._documents.get_all(paths), strict=True):
-            if place is None:
-                return Create(path, data)
-            ends_at = place.data.get("ends_at")
-            ends.append(ends_at if isinstance(ends_at, int) else 0)
-            if ends[-1] <= now:
-                return Put(path, data, place.version)
-        raise TooManyCheckouts(retry_after_ms=min(ends) - now)
+        now, path = self._clock.now(), places_path(payment.uid)
+        known = self._documents.get(path)
+        taken = {} if known is None else cast("Mapping[str, Millis]", known.data["places"])
+        open_ = {each: ends_at for each, ends_at in taken.items() if ends_at > now}
+        if len(open_) >= OPEN_CHECKOUTS_MAX:
+            raise TooManyCheckouts(retry_after_ms=min(open_.values()) - now)
+        data: dict[str, Value] = {"places": {**open_, payment.id: payment.expires_at}}
+        return Create(path, data) if known is None else Put(path, data, known.version)
 
     def package_slot(self, package: Package, payment: Payment) -> str:
         """Return a free place among this user's purchases of a package; empty for a package without a limit.
@@ -97,6 +94,6 @@ def slot_path(package: str, uid: Uid, number: int) -> str:
     return f"package_slots/{derived_id('slot', package, uid, str(number))}"
 
 
-def counter_path(uid: Uid, number: int) -> str:
-    """Return the path of a user's n-th place for checkouts. The path names no user."""
-    return f"checkout_places/{derived_id('place', uid, str(number))}"
+def places_path(uid: Uid) -> str:
+    """Return the path of a user's places for checkouts. The path names no user."""
+    return f"checkout_places/{derived_id('places', uid)}"

@@ -17,7 +17,8 @@ from shared.payments.store import refund_path
 from shared.sagas.engine.leases import LeasedDocument
 from shared.sagas.engine.saga import Runner, progress_of
 from shared.sagas.payments.leased_payment import payment_of
-from shared.sagas.payments.settlement import PaymentBusy, Settlement
+from shared.sagas.payments.payment_claims import PaymentBusy
+from shared.sagas.payments.settlement import Settlement
 from shared.sagas.payments.steps import refund_begun
 
 REFUNDABLE = frozenset({"settled", "partially_refunded", "won"})

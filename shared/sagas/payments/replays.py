@@ -5,7 +5,8 @@ from shared.payments.inbox import Inbox
 from shared.payments.payment import Payment, status_of
 from shared.payments.store import Payments
 from shared.sagas.payments.notices import PaymentInbox
-from shared.sagas.payments.settlement import PaymentBusy, Settlement
+from shared.sagas.payments.payment_claims import PaymentBusy
+from shared.sagas.payments.settlement import Settlement
 from shared.users.audit import AuditTrail
 
 PAYMENT_COMMAND = "command:replay-payment"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.clock import Clock, Millis, to_datetime
 from shared.kernel.documents import Document, Documents, Value
-from shared.kernel.errors import Conflict, DomainError, Unavailable
+from shared.kernel.errors import Conflict, DomainError
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import operation_id
 from shared.payments import lifecycle
@@ -28,36 +28,21 @@ from shared.payments.store import (
     PaymentNotFound,
     Payments,
     fields_of,
-    payment_in,
     saga_path,
     view_of,
     without_slot,
 )
-from shared.sagas.engine.leases import LeasedDocument, Leases
+from shared.sagas.engine.leases import LeasedDocument, LeaseLost
 from shared.sagas.engine.saga import Progress, Runner, progress_of
 from shared.sagas.payments.leased_payment import freed_after_error, note_payment, payment_of
+from shared.sagas.payments.payment_claims import PATIENCE_SECONDS, PaymentClaims
 from shared.sagas.payments.steps import FRESH, PaymentSteps, refund_begun
 
 Act = Callable[[LeasedDocument, Runner], None]
 """Function that acts on a payment that is in step with the provider: notes a change, or begins a saga."""
 
-LEASE_SECONDS = 90
-"""Seconds of the lease, longer than the work between two saves: a few provider calls, each with a timeout."""
-PATIENCE_SECONDS = 20.0
-PATIENCE_PAUSE_SECONDS = 0.05
 LOOK_PATIENCE_SECONDS = 5.0
 ROUNDS_MAX = 12
-OPENED_WITHIN: Millis = 15 * MINUTE
-"""Time within which a checkout must be opened. A checkout that was not opened by then never reached the user."""
-
-
-class PaymentBusy(Unavailable):
-    """Another worker is settling this payment right now."""
-
-    code = "payment_busy"
-
-    def __init__(self) -> None:
-        super().__init__("This payment is being worked on; ask again shortly.")
 
 
 class ProviderNotConfigured(Conflict):
@@ -77,14 +62,6 @@ class _ProviderAnswer:
     at: Millis
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """The state of a payment's lease when a worker began to wait for the lease."""
-
-    fence: int
-    is_free: bool
-
-
 class Settlement:
     """The settlement of payments. Safe to call from many places at once: that is the normal case."""
 
@@ -99,7 +76,7 @@ class Settlement:
         self._documents = documents
         self._payments = Payments(documents)
         self._providers = providers
-        self._leases = Leases(documents, clock)
+        self._claims = PaymentClaims(documents, clock)
         self._runner = Runner(steps.sagas, clock, alerts)
         self._alerts = alerts
         self._clock = clock
@@ -111,19 +88,38 @@ class Settlement:
         *,
         patience: float = PATIENCE_SECONDS,
         read: Document | None = None,
+        happened_at: Millis | None = None,
     ) -> Payment:
         """Bring account and payment in step with the provider, and return the payment.
 
-        `refs` are the provider's objects from a notice, for a payment that has no refs yet. `read` is the payment's
-        document, if just read. If another worker has the lease, wait. If a settlement begins and ends during the wait,
-        return the payment from that settlement. Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and the
-        ledger's errors; the settlement is tried again later.
+        `refs` are the provider's objects from a notice, for a payment that has no refs yet, and `happened_at` is the
+        time (ms) of the notice's event. `read` is the payment's document, if just read.
+
+        The provider is asked before the payment is claimed, so that an answer without news writes nothing. If another
+        worker has the lease, wait. If a settlement begins and ends during the wait, return the payment from that
+        settlement. Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and the ledger's errors; the settlement is
+        tried again later.
         """
-        claimed = self._claim(payment_id, patience, read, joins=lambda payment: bool(payment.refs or not refs))
-        if isinstance(claimed, Payment):
-            return claimed
-        with freed_after_error(claimed, self._clock):
-            return self._work(claimed, refs or {})
+        until, first = self._clock.monotonic() + patience, None
+        while True:
+            claimed, first = self._claims.claim(
+                payment_id,
+                until,
+                read,
+                first,
+                joins=lambda payment: bool(payment.refs or not refs),
+                is_begun=True,
+            )
+            if isinstance(claimed, Payment):
+                return claimed
+            read = None
+            try:
+                with freed_after_error(claimed, self._clock):
+                    return self._work(claimed, refs or {}, happened_at)
+            except LeaseLost:
+                if claimed.is_claimed:
+                    raise
+                # Another worker has claimed the payment first.
 
     def look(self, payment_id: str) -> None:
         """Settle the payment if that is possible now.
@@ -141,8 +137,7 @@ class Settlement:
 
         Raises the refusals of `act`, PaymentNotFound, PaymentBusy, ProviderUnavailable.
         """
-        leased = self._claim(payment_id, PATIENCE_SECONDS)
-        assert isinstance(leased, LeasedDocument), "nobody else's work is ours"
+        leased = self._claims.claimed(payment_id)
         with freed_after_error(leased, self._clock):
             self._follow(leased, {})
             act(leased, self._runner)
@@ -152,8 +147,7 @@ class Settlement:
         """Settle a payment again that is stuck in a failed step or parked, once the cause is gone, and return the
         payment.
         """
-        leased = self._claim(payment_id, PATIENCE_SECONDS)
-        assert isinstance(leased, LeasedDocument), "nobody else's work is ours"
+        leased = self._claims.claimed(payment_id)
         with freed_after_error(leased, self._clock):
             self._runner.revive(leased)
             payment = payment_of(leased)
@@ -174,53 +168,21 @@ class Settlement:
             raise ProviderNotConfigured(name)
         return self._providers[name]
 
-    # The lease -------------------------------------------------------------------------------------------------------
-
-    def _claim(
-        self,
-        payment_id: str,
-        patience: float,
-        read: Document | None = None,
-        *,
-        joins: Callable[[Payment], bool] = lambda _payment: False,
-    ) -> LeasedDocument | Payment:
-        """Lease the payment, waiting up to `patience` seconds for another worker's lease to end.
-
-        If another worker has had the payment meanwhile and `joins` is true of the result, return that payment without a
-        lease. `read` is the payment's document if the caller has it. Raises PaymentNotFound, and PaymentBusy after
-        `patience`.
-        """
-        path, first = saga_path(payment_id), None
-        until = self._clock.monotonic() + patience
-        while True:
-            document, read = read or self._documents.get(path), None
-            if document is None:
-                raise PaymentNotFound
-            look = _look(document, self._clock.now())
-            if first is not None and look.is_free and look.fence > first.fence:
-                payment = payment_in(document)
-                if joins(payment):
-                    return payment
-            first = first or look
-            leased = self._leases.claim_read(document, LEASE_SECONDS, self._heir()) if look.is_free else None
-            if leased is not None:
-                return leased
-            if self._clock.monotonic() >= until:
-                raise PaymentBusy
-            self._clock.wait(PATIENCE_PAUSE_SECONDS)
-
-    def _heir(self) -> Mapping[str, Value]:
-        """Return the due time to write with the claim.
-
-        If this worker dies, a sweep settles the payment after the lease.
-        """
-        return {"due_at": to_datetime(self._clock.now() + LEASE_SECONDS * SECOND)}
-
     # The work --------------------------------------------------------------------------------------------------------
 
-    def _work(self, leased: LeasedDocument, refs: Refs) -> Payment:
-        payment = self._follow(leased, refs)
-        self._free(leased, payment, _due_at(leased, payment, self._clock.now()))
+    def _work(self, leased: LeasedDocument, refs: Refs, happened_at: Millis | None = None) -> Payment:
+        """Bring the payment in step, and free the payment until the next poll. A payment in step already is left alone.
+
+        If nothing was learned, the next poll alone is written, and only if that is another than before.
+        """
+        payment, now = self._follow(leased, refs), self._clock.now()
+        due_at = _due_at(leased, payment, now)
+        if leased.is_untouched and due_at is None and happened_at is not None:
+            due_at = lifecycle.poll_after_event(payment, happened_at, now)
+        due = to_datetime(due_at) if isinstance(due_at, int) else due_at
+        if not (leased.is_untouched and due == leased.data.get("due_at")):
+            leased.free({"due_at": due})
+            log("payment_settled", payment=payment.id, status=status_of(payment))
         return payment
 
     def _follow(self, leased: LeasedDocument, refs: Refs) -> Payment:
@@ -252,7 +214,7 @@ class Settlement:
         truth = answer.truth
         if truth is None:
             gone = replace(payment.seen, stage="expired") if payment.seen.stage != "paid" else payment.seen
-            self._note(leased, replace(payment, seen=gone, polls=payment.polls + 1))
+            self._note(leased, replace(payment, seen=gone))
             return False
         if not payment.refs and truth.payment != payment.id:
             log("notice_of_another_payment", "WARNING", payment=payment.id, provider=payment.provider)
@@ -281,7 +243,7 @@ class Settlement:
         and refund is a saga of its name.
         """
         if plan.action == "wait":
-            self._note(leased, replace(payment, polls=payment.polls + 1))
+            self._note(leased, payment)
             return False
         if plan.action == "park":
             self._note(leased, payment)
@@ -319,15 +281,15 @@ class Settlement:
         except ProviderRefused as refusal:
             seen = replace(payment.seen, failure=str(refusal.params["reason"]))
             is_cancelled = payment.is_cancelled and payment.seen.failure is not None  # not since this approval
-            self._note(leased, replace(payment, seen=seen, polls=payment.polls + 1, is_cancelled=is_cancelled))
+            self._note(leased, replace(payment, seen=seen, is_cancelled=is_cancelled))
             log("capture_refused", "WARNING", payment=payment.id, reason=refusal.params["reason"])
             return False
         return True
 
     def _unopened(self, leased: LeasedDocument, payment: Payment) -> Payment:
-        if self._clock.now() < payment.created_at + OPENED_WITHIN:
+        if self._clock.now() < payment.created_at + lifecycle.OPENED_WITHIN:
             return payment
-        expired = replace(payment, seen=ProviderReport(stage="expired"), polls=payment.polls + 1)
+        expired = replace(payment, seen=ProviderReport(stage="expired"))
         self._note(leased, expired)
         return expired
 
@@ -358,17 +320,14 @@ class Settlement:
                 self._alerts.alert("payment_disputed", payment=after.id, provider=after.provider)
 
     def _note(self, leased: LeasedDocument, payment: Payment) -> None:
-        """Note the payment.
+        """Note the payment, if the noted or stored payment differs.
 
         A payment that is over gives up its slot among the user's purchases of a limited package.
         """
         freed, also = without_slot(payment) if payment.is_over else (payment, ())
+        if freed == payment_of(leased) and not also:
+            return
         note_payment(leased, freed, self._clock.now(), *also)
-
-    def _free(self, leased: LeasedDocument, payment: Payment, due_at: "Value") -> None:
-        at = to_datetime(due_at) if isinstance(due_at, int) else due_at
-        leased.free({"due_at": at})
-        log("payment_settled", payment=payment.id, status=status_of(payment))
 
 
 def _require_news_of(progress: Progress | None, truth: Truth, provider: ProviderName) -> None:
@@ -396,9 +355,3 @@ def _due_at(leased: LeasedDocument, payment: Payment, now: Millis) -> Value:
     if progress is not None and not progress.is_over:
         return leased.data["due_at"]
     return None if progress is not None and progress.phase == "dead" else lifecycle.next_poll(payment, now)
-
-
-def _look(document: Document, now: Millis) -> _Look:
-    lease = cast("Mapping[str, object]", document.data["lease"])
-    until = from_datetime(lease["until"])  # type: ignore[arg-type]  # a lease ends at a time
-    return _Look(fence=cast("int", lease["fence"]), is_free=until <= now)

@@ -145,11 +145,14 @@ class PaymentSteps:
     def _record(self, context: StepContext) -> StepResult:
         """Record that this money belongs to this payment, for ever. If another claim came first, the commit fails.
 
-        Raises NotAsAgreed if the money is known to be another payment's.
+        Raises NotAsAgreed if the money is known to be another payment's. A saga of an earlier release does not name the
+        owner that was found at the start.
         """
         payment, money = payment_of(context.leased), str(context.args["money"])
-        owner = self._payments.payment_with_money(payment.provider, money)
-        if owner is not None and owner != payment.id:
+        owner = context.args.get("owner")
+        if owner is None:
+            owner = self._payments.payment_with_money(payment.provider, money)
+        if owner and owner != payment.id:
             raise NotAsAgreed("money_of_another")
         return StepResult(writes=() if owner else (effect(payment, money, self._clock.now()),))
 

@@ -3,6 +3,8 @@
 from functools import partial
 
 from shared.kernel.clock import Clock
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Document
 from shared.payments.inbox import Inbox
 from shared.payments.store import Payments
 from shared.sagas.engine.due_items import attempt_due
@@ -26,8 +28,11 @@ class PaymentJobs:
     def resume(self, run: JobRun) -> None:
         """Settle payments whose worker died or whose provider is to be asked again."""
         due = partial(self._payments.due, self._clock.now())
-        attempt_due(run, "payments", [due], lambda payment, _: self._settlement.settle(payment.id, patience=0))
+        attempt_due(run, "payments", [due], self._settle)
 
     def notices(self, run: JobRun) -> None:
         """Handle stored notices whose trigger was lost or has failed."""
         attempt_due(run, "notices", [self._inbox.due], lambda notice, _: self._handler.handle(notice.id))
+
+    def _settle(self, payment: Document, _: Deadline) -> None:
+        self._settlement.settle(payment.id, patience=0, read=payment)

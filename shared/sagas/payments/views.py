@@ -8,7 +8,7 @@ from shared.kernel.documents import Documents
 from shared.payments.owner_view import is_old
 from shared.payments.store import PaymentNotFound, fields_of, payment_in, saga_path, view_of, view_path
 from shared.sagas.engine.leases import Leases
-from shared.sagas.payments.settlement import LEASE_SECONDS
+from shared.sagas.payments.payment_claims import LEASE_SECONDS
 
 
 class PaymentViews:

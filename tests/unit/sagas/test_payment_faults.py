@@ -15,7 +15,7 @@ from shared.kernel.ids import OperationId
 from shared.ledger.commands import Close
 from shared.payments.fiat import Fiat
 from shared.payments.ports import ProviderName
-from shared.sagas.payments.settlement import LEASE_SECONDS
+from shared.sagas.payments.payment_claims import LEASE_SECONDS
 from tests.support.faults import Crash, FaultyDocuments, Interrupted
 from tests.support.ledgers import UID
 from tests.support.shop import BONUS, CREDITS, Instance, Shop

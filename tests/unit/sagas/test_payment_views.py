@@ -13,7 +13,7 @@ from shared.payments.payment_documents import from_data, to_data
 from shared.payments.store import PaymentFilter, PaymentNotFound, Payments, saga_path, view_path
 from shared.sagas.engine.leases import Leases
 from shared.sagas.engine.migrations import MigrationReport, Migrations
-from shared.sagas.payments.settlement import LEASE_SECONDS
+from shared.sagas.payments.payment_claims import LEASE_SECONDS
 from tests.support.earlier_payments import store_as_before
 from tests.support.ledgers import UID
 from tests.support.live import check_live

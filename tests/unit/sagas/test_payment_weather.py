@@ -10,7 +10,7 @@ import pytest
 from shared.kernel.clock import SECOND
 from shared.kernel.errors import DomainError
 from shared.payments.ports import ProviderName
-from shared.sagas.payments.settlement import LEASE_SECONDS
+from shared.sagas.payments.payment_claims import LEASE_SECONDS
 from tests.support.ledger_faults import COMMIT_FAULTS, READ_FAULTS, Weather, once
 from tests.support.shop import BONUS, CREDITS, Shop
 from tests.unit.sagas.test_payment_faults import STORIES, Story, refund
