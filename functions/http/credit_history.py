@@ -30,6 +30,8 @@ from shared.ledger.history import EntryFilter
 
 NAME_CHARS_MAX = 200
 NDJSON = "application/x-ndjson"
+PIECE_CHARACTERS = 16_384
+"""Size from which lines of an export are written to the connection together."""
 
 KINDS = ("grant", "charge", "refund", "expiry", "reversal", "adjustment")
 """Entries that moved posted credits; `hold` stands for all the others."""
@@ -181,10 +183,18 @@ def journal_file(exported: Iterator[str]) -> Response:
     """Return the lines of an export as a file to save. Raises before the answer begins for an unreadable journal."""
     lines = iter(exported)
     first = next(lines)
-    response = Response(_newline_ended(chain([first], lines)), mimetype=NDJSON)
+    response = Response(_pieces(chain([first], lines)), mimetype=NDJSON)
     response.headers["Content-Disposition"] = 'attachment; filename="journal.ndjson"'
     return response
 
 
-def _newline_ended(lines: Iterator[str]) -> Iterator[str]:
-    return (line if line.endswith("\n") else f"{line}\n" for line in lines)
+def _pieces(lines: Iterator[str]) -> Iterator[str]:
+    """Yield the lines in pieces, since each piece is written to the connection by itself."""
+    piece, size = [], 0
+    for line in lines:
+        piece.append(line if line.endswith("\n") else f"{line}\n")
+        size += len(line)
+        if size >= PIECE_CHARACTERS:
+            yield "".join(piece)
+            piece, size = [], 0
+    yield "".join(piece)
