@@ -191,7 +191,7 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
     "every_day": (
         JobEntry(
             "audit",
-            150,
+            240,
             "Verify each account's new entries and a part of the older ones. A finding freezes the account and alerts.",
             lambda workers: workers.ledger.audit,
         ),

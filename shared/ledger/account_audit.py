@@ -4,7 +4,7 @@ The position is stored after every page, so that a killed audit continues there.
 their signatures and links, each at least once in `SAMPLE_TURNS` complete turns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.kernel.deadline import Deadline
@@ -19,7 +19,9 @@ from shared.ledger.export import account_record, entry_pages, uncounted_entries
 from shared.ledger.findings import Finding
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import KeyRing
+from shared.ledger.markers import marker_path
 from shared.ledger.past import MemoryPast
+from shared.ledger.positions import older_position_path, position_path
 from shared.ledger.store import AccountStore, StoredEntry
 
 SAMPLE_TURNS = 30
@@ -63,6 +65,7 @@ class AccountAudits:
         alerts: Alerts | None = None,
         sizes: AuditSizes = AuditSizes(),  # frozen
     ) -> None:
+        self._documents = documents
         self._alerts = alerts
         self._sizes = sizes
         self._keys = keys
@@ -78,22 +81,29 @@ class AccountAudits:
         errors of the store.
         """
         known = self._positions.read(uid)
+        seen = known.position.account.seq or self._published(uid)
         if known.refused:
             self._refused(uid, known.refused)
-        first = AuditPosition.first(self._ledger, uid)
         try:
-            turn = self._turn(known.position, known.version).run(deadline)
+            turn = self._turn(known.position, known.version, seen).run(deadline)
         except PositionUnusable as error:
             self._refused(uid, error.reason)
-            return self._from_the_start(uid, first, deadline)
+            return self._from_the_start(uid, seen, deadline)
         is_confirmed = known.position.account.seq == 0 or {each.rule for each in turn.findings} - FOLDED_RULES
         if turn.findings and not is_confirmed:
             log("audit_begins_again", "WARNING", uid=uid, seq=turn.findings[0].seq, rule=turn.findings[0].rule)
-            return self._from_the_start(uid, first, deadline)
+            return self._from_the_start(uid, seen, deadline)
         return turn
 
-    def _turn(self, position: AuditPosition, version: Version | None) -> "_Turn":
-        return _Turn(self._store, self._positions, self._keys, self._sizes, position, version)
+    def _turn(self, position: AuditPosition, version: Version | None, seen: int) -> "_Turn":
+        return _Turn(self._store, self._positions, self._keys, self._sizes, position, version, seen)
+
+    def _published(self, uid: Uid) -> int:
+        """Return the number of entries that the relay has published or was told of: the account had as many once."""
+        paths = [marker_path(uid), position_path(uid), older_position_path(uid)]
+        found = [{} if each is None else each.data for each in self._documents.get_all(paths)]
+        relay = found[1].get("relay")
+        return max(_int(each.get("seq")) for each in (*found, relay if isinstance(relay, Mapping) else {}))
 
     def _refused(self, uid: Uid, reason: str) -> None:
         """Log that a position is not used, and tell operators if the ledger did not write the documents."""
@@ -101,14 +111,17 @@ class AccountAudits:
         if self._alerts is not None and reason in {"forged", "damaged"}:
             self._alerts.alert("integrity_failed", uid=uid, seq=0, rule="audit_position")
 
-    def _from_the_start(self, uid: Uid, first: AuditPosition, deadline: Deadline) -> AuditTurn:
+    def _from_the_start(self, uid: Uid, seen: int, deadline: Deadline) -> AuditTurn:
         """Verify the account from the first entry on, in place of the stored position."""
-        version = self._positions.read(uid).version
-        return self._turn(first, version).run(deadline)
+        version, first = self._positions.read(uid).version, AuditPosition.first(self._ledger, uid)
+        return self._turn(first, version, seen).run(deadline)
 
 
 class _Turn:
-    """One turn of an account's audit, from `position` on. `version` is the version of the stored position."""
+    """One turn of an account's audit, from `position` on. `version` is the version of the stored position.
+
+    `seen` is a number of entries that the account had before.
+    """
 
     def __init__(
         self,
@@ -118,6 +131,7 @@ class _Turn:
         sizes: AuditSizes,
         position: AuditPosition,
         version: Version | None,
+        seen: int,
     ) -> None:
         self._store = store
         self._positions = positions
@@ -125,6 +139,7 @@ class _Turn:
         self._sizes = sizes
         self._position = position
         self._version = version
+        self._seen = seen
         self._uid: Uid = position.account.uid
         names = positions.pages(self._uid, "names", position.names)
         lots = positions.pages(self._uid, "lots", position.lots)
@@ -192,8 +207,8 @@ class _Turn:
     def _follow(self, stored: StoredAccount, deadline: Deadline) -> bool:
         """Verify the new entries page by page, and return True at the end of the journal."""
         last = _int(stored.plain.get("seq"))
-        if last < self._journal.seq:
-            detail = f"the audit has seen {self._journal.seq} entries, the account counts {last}"
+        if last < self._seen:
+            detail = f"the account had {self._seen} entries and counts {last}"
             self._journal.findings.report(0, "sequence", detail)
             return False
         for page in self._pages(self._journal.seq + 1, last):

@@ -28,7 +28,7 @@ class AuditPast:
     def __init__(self, names: AppendedPages, lots: AppendedPages, salt: str) -> None:
         self.names = names
         self.lots = lots
-        self._salt = bytes.fromhex(salt)
+        self._salt = salt.encode()
         self._new_names: list[bytes] = []
         self._new_lots: list[str] = []
         self._known_lots: dict[str, str] | None = None

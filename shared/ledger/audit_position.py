@@ -5,13 +5,12 @@ that the ledger did not sign, or signed for another account, is not used.
 """
 
 import hashlib
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
 from shared.kernel.canonical import Json, NotCanonical, canonical, parse_canonical
 from shared.kernel.documents import Create, Data, Document, Documents, Put, Version
-from shared.kernel.ids import Uid
+from shared.kernel.ids import Uid, random_token
 from shared.ledger.account import Account
 from shared.ledger.account_documents import account_path
 from shared.ledger.audit_pages import AppendedPages, PageMark, PositionUnusable
@@ -22,7 +21,6 @@ from shared.ledger.keys import AUDIT_CONTEXT, KeyRing
 
 FOLD_VERSION = 1
 """Version of the fold. Raise the number if equal entries come to another state. Then each audit begins again."""
-SALT_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,7 @@ class AuditPosition:
     def first(cls, ledger: str, uid: Uid) -> "AuditPosition":
         """Return the position before the first entry."""
         account = Account(ledger=ledger, uid=uid, head=genesis(ledger, uid))
-        return cls(account=account, salt=secrets.token_hex(SALT_BYTES))
+        return cls(account=account, salt=random_token())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from shared.kernel.clock import SystemClock
-from shared.kernel.documents import Create, Delete, Put
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Create, Delete, Patch, Put
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.ledger.account import PRIORITY_PAID
+from shared.ledger.account_audit import AccountAudits, AuditSizes
 from shared.ledger.account_documents import account_path, old_plain_fields, state_path, uid_of
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.ledger import Ledger
@@ -246,3 +248,18 @@ def test_an_account_of_the_old_form_is_moved_by_its_next_commit(documents, ledge
     assert shown is not None
     assert (shown.data["available"], shown.data["seq"]) == ("0.00006", 5)
     assert ledger.verify(UID) == []
+
+
+def test_an_audit_continues_from_its_position_and_finds_an_edited_old_entry(documents, ledger):
+    ledger.execute(UID, grant("gift", 1_000))
+    ledger.execute_all(UID, [charge(1, operation=f"c{number}") for number in range(60)])
+    audits = AccountAudits(documents, KEYS, "demo-test", sizes=AuditSizes(page=25, sample_min=25))
+
+    turns = [audits.audit(UID, Deadline.within(SystemClock(), 0)) for _ in range(3)]
+    ledger.execute_all(UID, [charge(1, operation=f"d{number}") for number in range(5)])
+    whole = audits.audit(UID, Deadline.within(SystemClock(), 60))
+    documents.commit([Patch(entry_path(UID, 40), {"hash": "0" * 64})])
+    later = [audits.audit(UID, Deadline.within(SystemClock(), 60)) for _ in range(3)]
+
+    assert [(turn.findings, turn.is_complete) for turn in (*turns, whole)] == [((), False)] * 2 + [((), True)] * 2
+    assert (40, "hash") in {(each.seq, each.rule) for turn in later for each in turn.findings}

@@ -1,6 +1,7 @@
 """The running account of a verifier and the fold that decides: the same state after every entry, the same refusals."""
 
 import random
+import time
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -121,3 +122,40 @@ def test_both_folds_agree_about_true_and_forged_entries(seed, lots_max, monkeypa
 
     assert refused > STEPS // 4
     assert len(kinds) > 5
+
+
+def turns(first: int, last: int) -> list[dict[str, Any]]:
+    """Return the entries of calls that each hold credits of a lot, and end."""
+    entries: list[dict[str, Any]] = []
+    for number in range(first, last):
+        fact = {"id": f"h{number}", "purpose": "chat", "principal": "ada", "reservation": False, "expires_at": 10**9}
+        take = {"amount": 2, "lot": "l0"}
+        entries += [
+            {"kind": "hold", "hold": fact, "postings": [{**take, "from": "available", "to": "held"}]},
+            {
+                "kind": "charge",
+                "hold": {**fact, "end": "captured"},
+                "postings": [{**take, "from": "held", "to": "revenue:chat"}],
+            },
+        ]
+    return [{**entry, "at": 1} for entry in entries]
+
+
+def seconds_for(account: RunningAccount, entries: list[dict[str, Any]]) -> float:
+    start = time.process_time()
+    for entry in entries:
+        account.post(entry, "h")
+    return time.process_time() - start
+
+
+def test_an_entry_costs_the_same_behind_a_long_journal():
+    fact = {"id": "l0", "source": "promo:welcome", "priority": 10, "paid": False}
+    gift = {"from": "promo:welcome", "to": "available", "amount": 10**9, "lot": "l0"}
+    account = RunningAccount.of(Books().account, MemoryPast())
+    account.post({"kind": "grant", "at": 1, "lot": fact, "postings": [gift]}, "h")
+
+    early = min(seconds_for(account, turns(number * 300, number * 300 + 300)) for number in range(3))
+    seconds_for(account, turns(1_000, 21_000))
+    late = min(seconds_for(account, turns(number * 300, number * 300 + 300)) for number in range(100, 103))
+
+    assert late < 3 * early

@@ -15,11 +15,13 @@ from typing import Any, ClassVar
 
 import orjson
 
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents, OutcomeUnknown, Query
 from shared.kernel.errors import DomainError, IdempotencyMismatch, Unavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, derived_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import SigningKey
+from shared.ledger.account_audit import AccountAudits, AuditSizes
 from shared.ledger.account_documents import account_path
 from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
 from shared.ledger.committer import Committer
@@ -281,12 +283,22 @@ class Simulation:
     def _judge(self) -> None:
         ledger = Ledger(self.documents, self.clock, self.keys, ledger_id=LEDGER, hold_lifetime_seconds=900)
         assert ledger.verify(UID) == []
+        self._audit_in_turns()
         by_operation: dict[str, list[Told]] = {}
         for told in self.told:
             if told.command.operation:
                 by_operation.setdefault(told.command.operation, []).append(told)
         for operation, all_told in by_operation.items():
             self._judge_operation(operation, all_told)
+
+    def _audit_in_turns(self) -> None:
+        """Every turn goes on from a stored position, and comes to what the audit of the whole journal comes to."""
+        audits = AccountAudits(self.documents, self.keys, LEDGER, sizes=AuditSizes(page=20, sample_min=5))
+        is_complete = False
+        while not is_complete:
+            turn = audits.audit(UID, Deadline.within(self.clock, 0))
+            assert turn.findings == ()
+            is_complete = turn.is_complete
 
     def _judge_operation(self, operation: str, all_told: Sequence[Told]) -> None:
         document = self.documents.get(operation_path(UID, OperationId(operation)))
