@@ -49,7 +49,8 @@ def test_conversation_of_a_newer_release_is_refused_and_stays(world):
     alice = world.person(credits_=5)
     conversation = alice.post("/chat/conversations", {"title": "Tea"}).json["id"]
     path = f"conversations/{conversation}"
-    numbered(world, path, NEWER)
+    for each in (path, f"conversation_states/{conversation}"):
+        numbered(world, each, NEWER)
     stored = memory(world).get(path)
 
     answers = [

@@ -148,6 +148,18 @@ def test_pages_of_a_conversation_are_found_by_position_and_by_message(world):
     assert not world.conversations.get_beside(ANN, conversation.id, [])[0].is_behind
 
 
+def test_a_turn_that_has_read_the_state_alone_commits_at_once(world):
+    world.user()
+    conversation = talk(world, 1, 100)
+    late = pair(conversation, world.clock.now() + 9, "late")
+    known, _ = world.conversations.get_to_continue(ANN, conversation.id, ())
+
+    world.documents.commit(world.conversations.writes_to_continue(known, (), late))
+
+    assert known.version == known.state.version
+    assert len(world.conversations.messages(ANN, conversation.id).items) == 4
+
+
 def test_a_long_conversation_is_summarised_named_and_taken_away(firestore_emulator, project):
     small = {"context_window": 400, "max_output_tokens": 100}
     world = World(documents=connect(project), clock=SystemClock(), prices=small)

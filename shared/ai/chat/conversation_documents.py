@@ -49,6 +49,11 @@ class Conversation:
     """Tail in the state; None if the state was not read, or has the form of an older release."""
 
     @property
+    def state_version(self) -> Version | None:
+        """The version of the state at the read; None if the state was not read or is missing."""
+        return None if self.state is None else self.state.version
+
+    @property
     def is_behind(self) -> bool:
         """Return True if `ConversationStore.move` has work to do: the form is an older one, or the tail is outdated."""
         return self.is_old or self.tail is None or self.tail.is_outdated

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
+from shared.ai.chat.appending import has_messages, is_whole, page_writes, tail_writes
 from shared.ai.chat.conversation_documents import (
     Conversation,
     conversation_of,
@@ -19,19 +20,18 @@ from shared.ai.chat.conversation_documents import (
     is_old,
     new_state,
     shown_data,
-    state_data,
 )
 from shared.ai.chat.deletions import COLLECTION as DELETIONS
 from shared.ai.chat.deletions import ConversationBeingDeleted, ConversationDeletions, deletion_path
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
-from shared.ai.chat.message_pages import packed
-from shared.ai.chat.messages import Message, title_of
-from shared.ai.chat.moving import all_counted, enough, rebuilt
+from shared.ai.chat.messages import Message
+from shared.ai.chat.moving import all_counted, enough, moving_writes
 from shared.ai.chat.paths import COLLECTION, MESSAGES, STATES, messages_path, state_path
 from shared.ai.chat.paths import conversation_path as _path
-from shared.ai.chat.recollection import Recollection
+from shared.ai.chat.recollection import RecentIds, Recollection
+from shared.ai.chat.settings_copy import NO_COPY, conversation_in, settings_copy
 from shared.ai.chat.stored_messages import StoredMessages
-from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, SystemCount, Tail, appended
+from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, SystemCount
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.creation import create_or_find
@@ -45,7 +45,6 @@ from shared.kernel.documents import (
     PreconditionFailed,
     Put,
     Query,
-    Value,
     Where,
     Write,
 )
@@ -82,6 +81,7 @@ class ConversationStore:
         self._clock = clock
         self._stored = StoredMessages(documents)
         self._recollection = Recollection[Message]()
+        self._large = RecentIds()
         self.deletions = ConversationDeletions(documents, clock)
 
     def create(
@@ -104,7 +104,9 @@ class ConversationStore:
         conversation = self._new(uid, operation, title=title, model=model, system_prompt=system_prompt)
         creates = [
             Create(_path(conversation.id), shown_data(conversation)),
-            Create(state_path(conversation.id), new_state(conversation, fingerprint)),
+            Create(
+                state_path(conversation.id), {**new_state(conversation, fingerprint), **settings_copy(conversation)}
+            ),
         ]
         size = conversation_size(system_prompt)
 
@@ -168,6 +170,27 @@ class ConversationStore:
         found, state, *beside = self._documents.get_all(asked)
         return conversation_of(_owned(found, uid), state), beside
 
+    def get_to_continue(
+        self, uid: Uid, conversation_id: str, paths: Sequence[str]
+    ) -> tuple[Conversation, Sequence[Document | None]]:
+        """Return the user's conversation for a turn, and the documents at `paths`, mostly in one round trip.
+
+        The state tells all that a turn needs. `conversations/{id}` is read only if the state has no copy of its fields,
+        or if the instance remembers that the copy would be too large. Raises ConversationNotFound.
+        """
+        if not is_safe_id(conversation_id) or conversation_id in self._large:
+            return self.get_beside(uid, conversation_id, paths)
+        state, *beside = self._documents.get_all([state_path(conversation_id), *paths])
+        known = None if state is None else conversation_in(state)
+        if known is not None:
+            if known.uid != uid:
+                raise ConversationNotFound
+            return known, beside
+        conversation, _ = self.get_beside(uid, conversation_id, ())
+        if settings_copy(conversation) == NO_COPY:
+            self._large.add(conversation_id)
+        return conversation, beside
+
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
         """Return a page of the user's conversations, the last used first. Raises InvalidValue for a wrong cursor."""
         query = owner_query(COLLECTION, uid, "updated_at", cursor=None, limit=limit)
@@ -208,19 +231,10 @@ class ConversationStore:
         The commit fails if the conversation or the tail has changed since. The state exists if an instance of an older
         release changed a conversation that had moved before.
         """
-        state = conversation.state
         behind = self._stored.documents_newest_first(conversation.id)
         documents = list(enough(behind, conversation.id))
-        tail = conversation.tail or Tail(uid=conversation.uid, conversation_id=conversation.id)
-        now = rebuilt(tail, documents, is_all=next(behind, None) is None)
-        data = state_data(now.tail, fingerprint_of(document, state))
-        shown = [Put(document.path, shown_data(conversation), document.version)] if conversation.is_old else []
-        return [
-            *shown,
-            Put(state_path(conversation.id), data, None if state is None else state.version),
-            *(page.write for page in now.created),
-            *(Delete(each.path, each.version) for each in now.absorbed),
-        ]
+        is_all = next(behind, None) is None
+        return moving_writes(document, conversation, documents, is_all=is_all)
 
     def patch(
         self,
@@ -243,8 +257,9 @@ class ConversationStore:
                 continue
             at = max(self._clock.now(), conversation.updated_at)
             changed = Patch(_path(conversation_id), {**changes, "updated_at": rfc3339(at)}, conversation.version)
+            copied = Patch(state_path(conversation_id), NO_COPY)
             try:
-                self._documents.commit([changed, *self._resized(conversation, changes, is_paying)])
+                self._documents.commit([changed, copied, *self._resized(conversation, changes, is_paying)])
             except PreconditionFailed:
                 continue
             return self.get(uid, conversation_id)
@@ -280,9 +295,9 @@ class ConversationStore:
         """Delete the conversation with its messages and reduce the user's storage count, in one commit.
 
         If there are DELETE_BATCH documents or more, begin their deletion instead, and return False.
-        The messages are listed after the conversation was read. A turn that ends later makes the commit fail, and the
-        messages are listed again. If `is_kept_with_messages`, a conversation with messages stays. A repeated deletion
-        does not reduce the count again.
+        The messages are listed after the conversation was read. A turn that ends later, or a move, makes the commit
+        fail, and the messages are listed again. If `is_kept_with_messages`, a conversation with messages stays. A
+        repeated deletion does not reduce the count again.
         """
         for attempt in range(1, CREATE_ATTEMPTS_MAX + 1):
             conversation, storage = self.get_beside(uid, conversation_id, [storage_path(uid)])
@@ -292,7 +307,7 @@ class ConversationStore:
             is_whole = len(messages) < DELETE_BATCH
             size = conversation_size(conversation.system_prompt)
             writes: list[Write] = [Delete(_path(conversation_id), conversation.version)]
-            writes.append(Delete(state_path(conversation_id)))
+            writes.append(Delete(state_path(conversation_id), conversation.state_version))
             writes += map(Delete, messages) if is_whole else [self.deletions.write_to_begin(uid, conversation_id)]
             if storage[0] is not None:
                 writes.append(kept_in(uid, storage[0]).without_conversation(size).write)
@@ -352,19 +367,12 @@ class ConversationStore:
         If `said` is the whole history, remember the newest messages. The commit fails after any other append or
         deletion, and the caller uses `writes_to_append_anyway`. `system` is the count of the system prompt to store.
         """
-        state, tail = conversation.state, conversation.tail
-        if state is None or tail is None or conversation.is_behind:
-            return self.writes_to_append(conversation, messages)
-        if _is_whole(conversation, said):
+        if conversation.is_behind:
+            return page_writes(conversation, messages)
+        if is_whole(conversation, said):
             newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
             self._recollection.keep(conversation.id, messages[-1].position, newest[:WINDOW_MESSAGES_MAX])
-        grown, pages = appended(replace(tail, system=system or tail.system), messages)
-        touch = _touch(conversation, messages)
-        return [
-            replace(touch, version=conversation.version) if "title" in touch.data else touch,
-            Put(state.path, {**state.data, **grown.data()}, state.version),
-            *(page.write for page in pages),
-        ]
+        return tail_writes(conversation, messages, system)
 
     def writes_to_append_anyway(
         self, conversation: Conversation, messages: Sequence[Message], refused: Sequence[Write]
@@ -378,20 +386,19 @@ class ConversationStore:
         if found is None or state is None:
             return ()
         now = conversation_of(found, state)
-        if now.tail is not None and any(each.id == messages[0].id for each in now.tail.messages()):
+        if has_messages(now, messages):
             return ()
         is_first = conversation.state is not None and any(
             isinstance(write, Put) and write.version == conversation.state.version for write in refused
         )
-        return self.writes_to_continue(now, (), messages) if is_first else self.writes_to_append(now, messages)
+        return self.writes_to_continue(now, (), messages) if is_first else page_writes(now, messages)
 
     def writes_to_append(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """Build the writes that append these messages as a page, all or none, regardless of other writers.
 
         The commit fails if the conversation is gone. The next turn moves the messages into the tail.
         """
-        note = Patch(state_path(conversation.id), {"last": messages[-1].position})
-        return [_touch(conversation, messages), note, *(page.write for page in packed(messages))]
+        return page_writes(conversation, messages)
 
     def first_messages(self, conversation_id: str) -> Sequence[Message]:
         """Return the first message and the answer to that message."""
@@ -399,8 +406,8 @@ class ConversationStore:
         return list(islice(said, FIRST_MESSAGES))
 
     def writes_to_title(self, conversation_id: str, title: str) -> Sequence[Write]:
-        """Build the write that sets the title. The commit fails if the conversation is gone."""
-        return [Patch(_path(conversation_id), {"title": title})]
+        """Build the writes that set the title. The commit fails if the conversation is gone or of the old form."""
+        return [Patch(_path(conversation_id), {"title": title}), Patch(state_path(conversation_id), NO_COPY)]
 
     def commit_charge(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
         """Record the charge (µcr) for the title, or for the summary with the id `summary`.
@@ -495,26 +502,6 @@ class ConversationStore:
     def _message_paths(self, conversation_id: str) -> Sequence[str]:
         query = Query(collection=messages_path(conversation_id), limit=DELETE_BATCH, is_paths_only=True)
         return [document.path for document in self._documents.query(query)]
-
-
-def _touch(conversation: Conversation, messages: Sequence[Message]) -> Patch:
-    """Build the write that notes the time of the last message, and gives an untitled conversation a title."""
-    changes: dict[str, Value] = {"updated_at": rfc3339(messages[-1].created_at)}
-    said = next((message.content for message in messages if message.role == "user"), None)
-    if conversation.title is None and said is not None:
-        changes["title"] = title_of(said)
-    return Patch(_path(conversation.id), changes)
-
-
-def _is_whole(conversation: Conversation, said: Sequence[Message]) -> bool:
-    """Return True if `said` is all that was appended to the conversation when the conversation was read.
-
-    `said` may have been read before the conversation. If a summary in `said` is not known to be paid, return False: the
-    payment may be noted at any time, so a new read is better.
-    """
-    if conversation.last is None:
-        return not said
-    return any(each.position == conversation.last for each in said) and all(each.is_settled for each in said)
 
 
 def _owned(found: Document | None, uid: Uid) -> Document:

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from shared.ai.chat.conversation_documents import Conversation, fingerprint_of, shown_data, state_data
 from shared.ai.chat.message_pages import NewPage, bytes_of, entry_of, messages_of, packed, turns_of
 from shared.ai.chat.messages import Message
+from shared.ai.chat.paths import state_path
 from shared.ai.chat.tail import TAIL_BYTES_KEPT, WINDOW_MESSAGES_MAX, PageRow, Tail, pruned, row_of
 from shared.ai.tokens import COUNTED_CHARACTERS_MAX, SAMPLE_CHARACTERS_MIN, expected_tokens
-from shared.kernel.documents import Document
+from shared.kernel.documents import Delete, Document, Put, Write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,26 @@ def enough(documents: Iterable[Document], conversation_id: str) -> Iterator[Docu
         count += len(messages_of(document, conversation_id))
         if count >= WINDOW_MESSAGES_MAX:
             return
+
+
+def moving_writes(
+    document: Document, conversation: Conversation, documents: Sequence[Document], *, is_all: bool
+) -> Sequence[Write]:
+    """Build the writes that give a conversation its two documents and its tail; see `rebuilt`.
+
+    `document` is `conversations/{id}`. The commit fails if the conversation or the tail has changed since. The state
+    exists if an instance of an older release changed a conversation that had moved before.
+    """
+    tail = conversation.tail or Tail(uid=conversation.uid, conversation_id=conversation.id)
+    now = rebuilt(tail, documents, is_all=is_all)
+    data = state_data(now.tail, fingerprint_of(document, conversation.state))
+    shown = [Put(document.path, shown_data(conversation), document.version)] if conversation.is_old else []
+    return [
+        *shown,
+        Put(state_path(conversation.id), data, conversation.state_version),
+        *(page.write for page in now.created),
+        *(Delete(each.path, each.version) for each in now.absorbed),
+    ]
 
 
 def rebuilt(tail: Tail, documents: Sequence[Document], *, is_all: bool) -> RebuiltTail:

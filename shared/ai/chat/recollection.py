@@ -15,6 +15,30 @@ MESSAGE_BYTES = 1_000
 """Approximate bytes of memory that a message takes beside the text."""
 
 
+IDS_MAX = 10_000
+
+
+class RecentIds:
+    """Ids that were added last, in a bounded number. Safe to share between threads."""
+
+    def __init__(self, most: int = IDS_MAX) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def __contains__(self, id_: str) -> bool:
+        """Return True if the id is remembered."""
+        return id_ in self._ids
+
+    def add(self, id_: str) -> None:
+        """Remember an id. The id that was added longest ago makes room."""
+        with self._lock:
+            self._ids[id_] = None
+            self._ids.move_to_end(id_)
+            while len(self._ids) > self._most:
+                self._ids.popitem(last=False)
+
+
 class CachedMessage(Protocol):
     """Protocol of a cached message."""
 

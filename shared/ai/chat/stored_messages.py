@@ -12,6 +12,7 @@ from functools import partial
 from shared.ai.chat.message_pages import changed_page, is_page, messages_of
 from shared.ai.chat.messages import Message
 from shared.ai.chat.paths import message_path, messages_path, state_path
+from shared.ai.chat.settings_copy import NO_COPY
 from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, PageRow, Tail, tail_of
 from shared.kernel.documents import Document, Documents, Order, PreconditionFailed, Put, Query, Where, Write
 from shared.kernel.meanwhile import Meanwhile
@@ -96,7 +97,7 @@ class StoredMessages:
         )
         tail = tail_of(state)
         if state is not None and tail is not None and (found := _named(tail.messages(), message_id)) is not None:
-            changed = {**state.data, **tail.with_changed(change(found)).data(), "last": state.data["last"]}
+            changed = {**state.data, **tail.with_changed(change(found)).data(), "last": state.data["last"], **NO_COPY}
             return [Put(state.path, changed, state.version)]
         page = single or self._page_with(conversation_id, message_id)
         if page is None:

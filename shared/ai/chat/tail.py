@@ -31,7 +31,7 @@ from shared.ai.chat.messages import Message
 from shared.kernel.documents import Document, Value
 from shared.kernel.ids import Uid
 
-TAIL_BYTES_MAX = 240_000
+TAIL_BYTES_MAX = 236_000
 """Most bytes of messages in the tail. With the other fields the document stays within 256 kB."""
 TAIL_BYTES_KEPT = 120_000
 """Bytes of messages that stay in a tail that was full. The older messages become a page."""

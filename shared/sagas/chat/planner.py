@@ -7,6 +7,7 @@ from shared.ai.chat.conversation_documents import Conversation
 from shared.ai.chat.conversations import ConversationStore
 from shared.ai.chat.memory import Due, Memory, due, recalled
 from shared.ai.chat.messages import CONTENT_BYTES_MAX, Message
+from shared.ai.chat.recollection import RecentIds
 from shared.ai.chat.tail import SystemCount, Tail, digest_of
 from shared.ai.models.catalogue import AUTO, Model
 from shared.ai.models.choice import Needs
@@ -125,6 +126,7 @@ class Planner:
         self._preferences = preferences
         self._clock = clock
         self._expectation = expectation
+        self._open = RecentIds()
 
     def plan(self, request: TurnRequest, failed: Sequence[str] = ()) -> TurnPlan:
         """Return the plan of the turn for `request`; the models in `failed` were tried before.
@@ -164,10 +166,14 @@ class Planner:
     def _read(self, uid: Uid, conversation_id: str, asked: str | None) -> tuple[Conversation, Said, Prefers]:
         """Read the conversation with its last messages, and the user's preferences, in one round trip.
 
-        Only a window that is larger than the tail takes a second round trip, unless this instance recalls it.
+        A window that is larger than the tail takes a second round trip, unless this instance recalls it. So do the
+        preferences, unless this instance remembers that neither the user nor the conversation names a model.
         """
-        paths = [preferences_path(uid)] if asked in {None, AUTO} else []
-        conversation, beside = self._conversations.get_beside(uid, conversation_id, paths)
+        is_open = asked == AUTO or (asked is None and conversation_id in self._open)
+        paths = [preferences_path(uid)] if is_open else []
+        conversation, beside = self._conversations.get_to_continue(uid, conversation_id, paths)
+        if conversation.model in {None, AUTO}:
+            self._open.add(conversation_id)
         return (
             conversation,
             lambda: self._conversations.recall(conversation),

@@ -131,6 +131,8 @@ class ChatMemory:
         The same operation pays once. Raises ConversationNotFound.
         """
         conversation = self._conversations.get(uid, conversation_id)
+        if conversation.is_old:
+            self._conversations.move(uid, conversation_id)
         said = self._conversations.first_messages(conversation_id)
         if not said:
             return TitleOutcome(title=conversation.title or "", cost=Micro(0), is_local=True)

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from shared.ai.chat.message_pages import PAGE_BYTES_MAX, NewPage, bytes_of, entry_of, page_data
 from shared.ai.chat.messages import CONTENT_BYTES_MAX, Message, position, turn_name
+from shared.ai.chat.settings_copy import SETTINGS_BYTES_MAX
 from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, Tail, appended, tail_of
 from shared.kernel.documents import DOCUMENT_BYTES_MAX, Create, Document
 from shared.kernel.ids import Uid
 from shared.platform.memory.documents import MemoryDocuments
 
 ANN = Uid("ann")
+FIELDS = {"uid": "u" * 128, "fingerprint": "f" * 64, "settings": "s" * SETTINGS_BYTES_MAX}
 EMPTY = Tail(uid=ANN, conversation_id="c")
 TEXTS = ("a", "é", "語", "😀", "\n", "\x01", '"')
 """Characters of one to four bytes, and such as JSON escapes."""
@@ -38,7 +40,7 @@ def turn(number: int, *contents: str) -> list[Message]:
 def stored(tail: Tail) -> Document:
     """The document with the tail, accepted by the store's own limits."""
     documents = MemoryDocuments()
-    documents.commit([Create("conversation_states/c", {"uid": ANN, "fingerprint": "f" * 64, **tail.data()})])
+    documents.commit([Create("conversation_states/c", {**FIELDS, **tail.data()})])
     found = documents.get("conversation_states/c")
     assert found is not None
     return found
@@ -78,7 +80,7 @@ def test_tail_and_pages_hold_each_message_once_within_their_bounds(sizes):
     assert found == [message for each in turns for message in each]
     document = stored(tail)
     assert bytes_stored(dict(document.data)) <= 256_000
-    assert replace(tail, is_outdated=False) == tail_of(document)
+    assert replace(tail, uid=Uid(FIELDS["uid"])) == tail_of(document)
     for page in pages:
         assert bytes_stored(dict(page_data(page.messages))) <= DOCUMENT_BYTES_MAX
 

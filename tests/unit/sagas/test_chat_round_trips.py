@@ -63,7 +63,7 @@ def test_in_steady_state_a_turn_is_one_read_and_two_commits():
     world.ask(conversation, max_output_tokens=60)
 
     assert world.documents.calls == {
-        ("get", "conversations", "conversation_states", "users"): 1,
+        ("get", "conversation_states", "users"): 1,
         ("commit", "accounts"): 2,
     }
 
@@ -73,15 +73,27 @@ def test_whoever_names_the_model_is_not_asked_what_they_prefer():
 
     world.ask(conversation, model="cheap")
 
-    assert ("get", "conversations", "conversation_states") in world.documents.calls
+    assert ("get", "conversation_states") in world.documents.calls
     assert not any("users" in call for call in world.documents.calls)
 
 
 def test_another_instance_reads_the_conversation_in_one_round_trip():
-    world, conversation = steady(max_output_tokens=60)
+    world, conversation = steady(model="cheap")
     other = world.on(world.documents)
 
-    answer_of(other.run(world.request(conversation, max_output_tokens=60)))
+    answer_of(other.run(world.request(conversation, model="cheap")))
 
     talked = {call: times for call, times in world.documents.calls.items() if call[1].startswith("conversation")}
-    assert talked == {("get", "conversations", "conversation_states", "users"): 1}
+    assert talked == {("get", "conversation_states"): 1}
+
+
+def test_preferences_are_not_read_for_a_conversation_that_names_a_model():
+    world = World(documents=Counted(stored()))
+    world.user()
+    conversation = world.conversation(model="cheap")
+    world.documents.calls.clear()
+
+    world.ask(conversation)
+    world.ask(conversation)
+
+    assert not any("users" in call and call[0] == "get" for call in world.documents.calls)
