@@ -81,7 +81,7 @@ class ConversationStore:
         self._clock = clock
         self._stored = StoredMessages(documents)
         self._recollection = Recollection[Message]()
-        self._large = RecentIds()
+        self._read_whole = RecentIds()
         self.deletions = ConversationDeletions(documents, clock)
 
     def create(
@@ -175,10 +175,10 @@ class ConversationStore:
     ) -> tuple[Conversation, Sequence[Document | None]]:
         """Return the user's conversation for a turn, and the documents at `paths`, mostly in one round trip.
 
-        The state tells all that a turn needs. `conversations/{id}` is read only if the state has no copy of its fields,
-        or if the instance remembers that the copy would be too large. Raises ConversationNotFound.
+        The state tells all that a turn needs. `conversations/{id}` is read only if the state has no copy of the fields,
+        or if the instance remembers that the copy would be too large or was out of date. Raises ConversationNotFound.
         """
-        if not is_safe_id(conversation_id) or conversation_id in self._large:
+        if not is_safe_id(conversation_id) or conversation_id in self._read_whole:
             return self.get_beside(uid, conversation_id, paths)
         state, *beside = self._documents.get_all([state_path(conversation_id), *paths])
         known = None if state is None else conversation_in(state)
@@ -188,7 +188,7 @@ class ConversationStore:
             return known, beside
         conversation, _ = self.get_beside(uid, conversation_id, ())
         if settings_copy(conversation) == NO_COPY:
-            self._large.add(conversation_id)
+            self._read_whole.add(conversation_id)
         return conversation, beside
 
     def list(self, uid: Uid, *, cursor: str | None = None, limit: int = 20) -> Page[Conversation]:
@@ -386,6 +386,8 @@ class ConversationStore:
         if found is None or state is None:
             return ()
         now = conversation_of(found, state)
+        if now.version != now.state_version:
+            self._read_whole.add(conversation.id)
         if has_messages(now, messages):
             return ()
         is_first = conversation.state is not None and any(

@@ -51,7 +51,7 @@ def enough(documents: Iterable[Document], conversation_id: str) -> Iterator[Docu
 def moving_writes(
     document: Document, conversation: Conversation, documents: Sequence[Document], *, is_all: bool
 ) -> Sequence[Write]:
-    """Build the writes that give a conversation its two documents and its tail; see `rebuilt`.
+    """Build the writes that give a conversation both documents and a tail; see `rebuilt`.
 
     `document` is `conversations/{id}`. The commit fails if the conversation or the tail has changed since. The state
     exists if an instance of an older release changed a conversation that had moved before.

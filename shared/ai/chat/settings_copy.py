@@ -3,8 +3,9 @@
 `settings` is a JSON text with the fields that a turn needs. A commit that changes `conversations/{id}` without knowing
 all fields stores None instead, and the next turn reads `conversations/{id}` and stores the copy again.
 
-The documents of one commit have one version. So as long as nobody changes `conversations/{id}` alone, its version is
-that of the state with the copy. A turn requires this version, so that no copy outlives a change by another release.
+The documents of one commit have one version. So as long as nobody changes `conversations/{id}` alone, that document has
+the version of the state with the copy. A turn requires this version, so that no copy outlives a change by another
+release.
 """
 
 import json
@@ -15,7 +16,7 @@ from shared.kernel.documents import Data, Document
 from shared.kernel.ids import Uid
 
 SETTINGS_BYTES_MAX = 4_000
-"""Most bytes of a copy. A conversation with a longer system prompt has none, and its turns read both documents."""
+"""Most bytes of a copy. If the system prompt is longer, there is no copy, and a turn reads both documents."""
 FIELDS = ("title", "model", "system_prompt", "created_at", "updated_at")
 NO_COPY: Data = {"settings": None}
 """Change of `conversation_states/{id}` after a change of `conversations/{id}`."""

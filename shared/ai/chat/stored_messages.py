@@ -41,7 +41,7 @@ class StoredMessages:
         return tail_of(self._documents.get(state_path(conversation_id)))
 
     def window(self, tail: Tail) -> list[Message]:
-        """Return the messages that a model may get, newest first: those of the tail and of its pages."""
+        """Return the messages that a model may get, newest first: those of the tail, then those of the pages."""
         found = tail.window()
         for row, document in self._pages(tail):
             messages = [] if document is None else messages_of(document, tail.conversation_id)

@@ -4,7 +4,7 @@ import pytest
 
 from shared.ai.chat.conversations import ConversationNotFound
 from shared.ai.chat.settings_copy import SETTINGS_BYTES_MAX
-from shared.kernel.documents import Delete
+from shared.kernel.documents import Delete, Patch
 from shared.kernel.ids import Uid, operation_id
 from tests.support.chat import ANN, CHEAP, World, answer_of, text_of
 from tests.support.indexes import stored
@@ -82,6 +82,19 @@ def test_a_change_between_the_reads_of_a_turn_is_not_undone():
 
     assert told(world)[0] == "Be brief."
     assert [text for text in told(world) if text.endswith("?")] == ["Hello?", "And now?"]
+
+
+def test_a_change_past_the_state_is_noticed_by_the_end_of_the_turn():
+    world = World(documents=Billed(stored()))
+    conversation = world.conversation(world.user(), title="Tea", system_prompt="Be wordy.")
+    world.ask(conversation, "Hello?", model="cheap")
+    world.documents.commit([Patch(f"conversations/{conversation.id}", {"system_prompt": "Be brief."})])
+
+    world.ask(conversation, "And?", model="cheap")
+    world.ask(conversation, "And now?", model="cheap")
+
+    assert told(world)[0] == "Be brief."
+    assert [text for text in told(world) if text.endswith("?")] == ["Hello?", "And?", "And now?"]
 
 
 def test_a_title_that_a_model_makes_meanwhile_is_kept_by_the_turn():
