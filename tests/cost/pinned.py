@@ -6,13 +6,13 @@ from tests.cost.metering import COLUMNS, Cost
 
 TABLE = """
 unit                    reads  writes  deletes  invocations  messages  trips  calls   kept  expiring  bytes
-chat_turn                   7      14        0            3         2      9      0      2         1   2185
-chat_turn_elsewhere        10      14        0            3         2     12      0      2         1   2185
-chat_turn_fresh            15      14        0            3         2     14      0      2         1   2185
-chat_turn_100              10      14        0            3         2     12      0      2         1   2187
-chat_turn_1000             10      14        0            3         2     12      0      2         1   2187
-chat_turn_streamed          7      14        0            3         2      9      0      2         1   2185
-chat_turn_keyed             7      17        0            3         2     10      0      5         0   3947
+chat_turn                   5      14        0            3         2      9      0      2         1   2185
+chat_turn_elsewhere         8      14        0            3         2     12      0      2         1   2185
+chat_turn_fresh            13      14        0            3         2     14      0      2         1   2185
+chat_turn_100               8      14        0            3         2     12      0      2         1   2187
+chat_turn_1000              8      14        0            3         2     12      0      2         1   2187
+chat_turn_streamed          5      14        0            3         2      9      0      2         1   2185
+chat_turn_keyed             5      17        0            3         2     10      0      5         0   3947
 openai_call               4.2      12        0            3         2    8.2      0      2         1   2204
 openai_call_keyed         4.2      16        0            3         2    9.2      0      5         1   3969
 openai_response_stored    4.2      14        0            3         2    8.2      0      2         2   2204
