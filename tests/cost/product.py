@@ -75,7 +75,8 @@ MODELS: Mapping[str, Mapping[str, Any]] = {
 class Product:
     """One project: a store, a clock, providers, and one instance of each function. `fires`: triggers start functions.
 
-    An event runs right after its commit, while the caller still works, as on another instance.
+    An event runs right after its commit, while the caller still works, as on another instance. A function handles its
+    events one after the other.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
@@ -99,7 +100,8 @@ class Product:
             ScriptedImageModel(),
         )
         self._waiting: deque[tuple[str, Event]] = deque()
-        self._running = threading.Lock()
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
         self._instances: dict[str, Services] = {}
         self.forget_instances()
         for name, fields in MODELS.items():
@@ -157,17 +159,25 @@ class Product:
         return len(self.providers[provider].events)
 
     def drain(self) -> None:
-        """Run all waiting events, unless the caller is such an event."""
-        while self._waiting and self._running.acquire(blocking=False):
+        """Run all waiting events, except those of functions that are running: theirs run later."""
+        while (event := self._next_event()) is not None:
+            function, told = event
+            self.bill.add(function, "invocation", "")
             try:
-                while self._waiting:
-                    function, event = self._waiting.popleft()
-                    self.bill.add(function, "invocation", "")
-                    with silence():
-                        getattr(main, function)
-                        HANDLERS[function](event, self.of(function))
+                with silence():
+                    getattr(main, function)
+                    HANDLERS[function](told, self.of(function))
             finally:
-                self._running.release()
+                self._running.discard(function)
+
+    def _next_event(self) -> tuple[str, Event] | None:
+        with self._lock:
+            for event in self._waiting:
+                if event[0] not in self._running:
+                    self._waiting.remove(event)
+                    self._running.add(event[0])
+                    return event
+            return None
 
     def _built(self, function: str) -> Services:
         adapters: dict[str, Any] = {
