@@ -11,11 +11,8 @@ BYTES_SHARE = 0.05
 """Share by which the size of what is kept may differ: ids and times have digits that change."""
 BEHIND = frozenset(
     {
-        "abandoned_paypal",
-        "abandoned_stripe",
         "agent_tool",
         "crypto_network",
-        "embedding",
         "history",
         "idle_minute",
         "openai_call",

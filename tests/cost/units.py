@@ -162,7 +162,7 @@ def _purchase(provider: ProviderName) -> Measured:
             told[0] = product.deliver(provider, told[0])
         _follow(product, payment)
 
-    return without_minutes(product, measure(product, buy))
+    return without_minutes(product, measure(product, buy, pause=2 * HOUR))
 
 
 def _abandoned(provider: ProviderName) -> Measured:
