@@ -38,7 +38,7 @@ history_page                93         93         93         93
 history_of_kind              5         22         22         22
 export                    1.06          1          1          1
 verify                    1.06          1          1          1
-audit                     1.14       1.01          1          1
+audit                     1.17       1.01          1          1
 audit_again                111        510        510        510
 delete_conversation       0.07       0.02       0.01          0
 leave                     2.94       0.86       0.08       0.08
