@@ -589,6 +589,18 @@ def test_without_a_facilitator_nothing_is_offered_or_taken():
     assert problem(agent.post("/payments/x402")) == (409, "method_not_configured")
 
 
+def test_payments_of_one_user_at_once_become_credits_each(world, agent):
+    headers = [header_for(world, agent) for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda header: paid(agent, header), headers))
+    answers = [paid(agent, header) for header in headers]
+
+    assert [each.status_code for each in answers] == [200] * 4
+    assert grants(agent) == ["settled"] * 4
+    assert len(world.passthrough.requests) == 4
+
+
 def test_nobody_is_asked_to_pay_again_while_a_payment_is_on_its_way(world, agent):
     header = header_for(world, agent)
     facilitator_of(world).ways = ["unmined"]
