@@ -64,7 +64,7 @@ OPERATIONS ?= 20000
 chaos: setup  ## four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
 
-.PHONY: faults simulate mutate history
+.PHONY: faults simulate mutate history outage
 ACCOUNTS ?= 1000
 FIRST ?= 0
 SEEDS ?= 1000
@@ -80,6 +80,9 @@ simulate: setup  ## random histories of an account, by seed; PLAY=histories|twin
 
 history: setup  ## random accounts rebuilt from the pages of their history alone; ACCOUNTS=…
 	@ACCOUNTS=$(ACCOUNTS) exec $(PYTHON) -m pytest tests/api/test_history_pages.py
+
+outage: setup  ## an hour without triggers at 50 entries a second, healed by the sweep of the relay; WAITING=…
+	@exec $(PYTHON) -m tests.relaying $(WAITING)
 
 mutate: setup  ## small changes of the ledger that a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1
 	@exec $(PYTHON) -m tests.mutation $(MODULES)

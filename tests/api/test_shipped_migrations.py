@@ -303,3 +303,17 @@ def test_marker_of_a_newer_release_holds_up_no_other_users_events(life):
     assert done["relay"] == 1
     assert life.memory.get(path).data == newer
     assert life.memory.get(f"accounts/{beth.uid}/outbox/log").data["relay"] is None
+
+
+def test_marker_of_an_earlier_release_is_found_by_the_job_once_migrated(life):
+    path = f"accounts/{life.world.person(email='beth@example.com', credits_=5).uid}/outbox/log"
+    marker = life.memory.get(path)
+    life.memory.commit([Put(path, {name: marker.data[name] for name in ("uid", "seq", "at")})])
+    unseen = life.world.services.jobs.run_schedule("every_minute")["relay"]
+
+    assert main(["migrate", "markers"], life.world.services) == 0
+
+    assert life.memory.get(path).data["relay"] == marker.data["relay"]
+    assert life.world.services.jobs.run_schedule("every_minute")["relay"] == 1
+    assert life.memory.get(path).data["relay"] is None
+    assert unseen == 1, "the other account of the life"

@@ -19,6 +19,7 @@ TESTS = (
     "tests/properties/test_decide.py",
     "tests/properties/test_usage.py",
     "tests/unit/sagas/test_relay.py",
+    "tests/unit/sagas/test_relay_sweep.py",
     "tests/unit/sagas/test_ledger_watch.py",
     "tests/unit/test_commands.py",
     "tests/api/test_analytics.py",
