@@ -39,7 +39,11 @@ def page_writes(conversation: Conversation, messages: Sequence[Message]) -> Sequ
     The commit fails if the conversation is gone. The next turn moves the messages into the tail.
     """
     note = Patch(state_path(conversation.id), {"last": messages[-1].position, **NO_COPY})
-    return [_touch(conversation, _continued(conversation, messages)), note, *(page.write for page in packed(messages))]
+    return [
+        _touch(conversation, _continued(conversation, messages)),
+        note,
+        *(page.write for page in packed(messages, messages[-1].id)),
+    ]
 
 
 def has_messages(conversation: Conversation, messages: Sequence[Message]) -> bool:

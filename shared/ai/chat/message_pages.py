@@ -75,14 +75,19 @@ def messages_of(document: Document, conversation_id: str) -> list[Message]:
 
 @dataclass(frozen=True, slots=True)
 class NewPage:
-    """Page to be created: consecutive messages, oldest first."""
+    """Page to be created: consecutive messages, oldest first.
+
+    `reason` names the append that creates the page. Two appends never create the same page, so that a page that exists
+    shows that the append was applied.
+    """
 
     messages: tuple[Message, ...]
+    reason: str
 
     @property
     def id(self) -> str:
-        """The id of the page, which follows from the messages."""
-        return derived_id("page", self.messages[0].id, self.messages[-1].id)
+        """The id of the page, which follows from the append and the messages."""
+        return derived_id("page", self.reason, self.messages[0].id, self.messages[-1].id)
 
     @property
     def last(self) -> str:
@@ -122,8 +127,8 @@ def turns_of(messages: Iterable[Message]) -> list[list[Message]]:
     return turns
 
 
-def packed(messages: Iterable[Message]) -> list[NewPage]:
-    """Return as few pages as hold the messages, which come oldest first.
+def packed(messages: Iterable[Message], reason: str) -> list[NewPage]:
+    """Return as few pages as hold the messages, which come oldest first, for the append that `reason` names.
 
     A turn is in one page, unless the turn alone exceeds PAGE_BYTES_MAX.
     """
@@ -136,7 +141,7 @@ def packed(messages: Iterable[Message]) -> list[NewPage]:
             room = PAGE_BYTES_MAX
         pages[-1].extend(part)
         room -= size
-    return [NewPage(tuple(page)) for page in pages]
+    return [NewPage(tuple(page), reason) for page in pages]
 
 
 def _parts(messages: Iterable[Message]) -> Iterable[list[Message]]:

@@ -129,7 +129,7 @@ def _behind(sources: Sequence[_Source]) -> tuple[list[PageRow], list[NewPage]]:
         if source is not None and source.document is None:
             loose = [*source.messages, *loose]
             continue
-        pages = packed(loose)
+        pages = packed(loose, "moved")
         created += pages
         rows += map(row_of, pages)
         loose = []

@@ -151,7 +151,7 @@ def appended(tail: Tail, messages: Sequence[Message]) -> tuple[Tail, list[NewPag
         return replace(grown, pages=pruned(grown, grown.pages)), []
     ordered = sorted(grown.messages(), key=lambda message: message.position)
     kept = kept_of(ordered)
-    pages = packed(ordered[: len(ordered) - len(kept)])
+    pages = packed(ordered[: len(ordered) - len(kept)], messages[-1].id)
     rest = replace(grown, entries=tuple(map(entry_of, kept)), last=ordered[-1].position)
     if not pages:
         return rest, []

@@ -319,3 +319,18 @@ def test_an_estimate_for_a_conversation_without_counts_counts_a_sample():
         world.turn.estimate(ANN, content="And?", conversation_id=conversation.id)
 
     assert counted.characters < 130_000
+
+
+def test_turns_at_once_on_a_full_tail_are_all_kept():
+    world = World(prices={**LARGE, "max_output_tokens": 300_000})
+    conversation = talk(world, 3, 38_900)
+    turns = [world.on(world.documents).run(world.request(conversation, f"at once {n} {WORDS * 200}")) for n in range(4)]
+    for turn in turns:
+        next(turn)
+
+    for turn in turns:
+        answer_of(turn)
+
+    said = [message.content[:9] for message in everything(world, conversation) if message.role == "user"]
+    assert sorted(said[3:]) == [f"at once {n}" for n in range(4)]
+    assert len(everything(world, conversation)) == 14
