@@ -21,11 +21,12 @@ def delete_matching(
 ) -> bool:
     """Delete the documents that match, page by page. Return True if none is left, False if the deadline is over.
 
-    The query's limit is replaced. `paths_of` names the documents to delete for each match, the match included. Raises
-    StoreUnavailable, and OutcomeUnknown or InvalidWrite if the store does not delete a single match.
+    One page is deleted in any case, so that repeated calls come to an end. The query's limit is replaced. `paths_of`
+    names the documents to delete for each match, the match included. Raises StoreUnavailable, and OutcomeUnknown or
+    InvalidWrite if the store does not delete a single match.
     """
     page = replace(query, limit=ERASE_PAGE, is_paths_only=True)
-    while not deadline.is_over():
+    while True:
         found = documents.query(page)
         paths = dict.fromkeys(path for document in found for path in paths_of(document))
         try:
@@ -38,4 +39,5 @@ def delete_matching(
         else:
             if len(found) < page.limit:
                 return True
-    return False
+        if deadline.is_over():
+            return False

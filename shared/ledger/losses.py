@@ -58,7 +58,7 @@ COUNTED_MAX = 10_000
 """Number of losses of one cause and user in a window beyond which no loss is recorded: all limits are passed."""
 ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05
-PAGE = 100
+PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,14 @@ class LossWindow:
         return LossWindow(rows={**self.rows, row: total}, version=self.version)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossReport:
+    """Sums of losses by model and cause. `after` is the path behind which the next report continues, "" at the end."""
+
+    totals: Mapping[tuple[str, Cause], LossSum]
+    after: str
+
+
 class Losses:
     """Recorder of losses and their sums. Safe to share between threads and instances."""
 
@@ -217,15 +225,32 @@ class Losses:
         document = self._documents.get(window_path(uid, self._clock.now() if at is None else at))
         return LossWindow() if document is None else _window(document)
 
-    def report(self) -> Mapping[tuple[str, Cause], LossSum]:
-        """Log and return the platform's losses in this window by model and cause, over all users."""
+    def report(self, after: str = "", deadline: Deadline = NEVER) -> LossReport:
+        """Log and return the platform's losses in this window by model and cause, over the users behind `after`.
+
+        If the deadline is over before the last user, the report says where the next one continues.
+        """
         totals: dict[tuple[str, Cause], LossSum] = {}
-        for window in self._windows(_window_number(self._clock.now())):
-            for row, each in window.rows.items():
-                totals[row.model, row.cause] = totals.get((row.model, row.cause), LossSum()) + each
+        is_from_the_start = not after
+        while True:
+            page = self._windows(_window_number(self._clock.now()), after)
+            for document in page:
+                for row, each in _window(document).rows.items():
+                    totals[row.model, row.cause] = totals.get((row.model, row.cause), LossSum()) + each
+            after = page[-1].path if len(page) == PAGE else ""
+            if not after or deadline.is_over():
+                break
         for (model, cause), total in sorted(totals.items()):
-            log("losses_of_model", "WARNING", model=model, cause=cause, count=total.count, amount=total.amount)
-        return totals
+            log(
+                "losses_of_model",
+                "WARNING",
+                model=model,
+                cause=cause,
+                count=total.count,
+                amount=total.amount,
+                is_complete=is_from_the_start and not after,
+            )
+        return LossReport(totals=totals, after=after)
 
     def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all losses of a user who leaves. Absorbed amounts stay in the journal."""
@@ -274,16 +299,12 @@ class Losses:
                     told = {"uid": loss.uid, "principal": name, "cause": loss.cause, "model": loss.model}
                     self._alerts.alert("loss_limit_passed", **told, limit=number, count=now.count, amount=now.amount)
 
-    def _windows(self, number: int) -> Iterator[LossWindow]:
-        """Yield every user's window of this number."""
-        after: tuple[str] | None = None
-        while True:
-            query = Query(collection="losses", where=(Where("window", "==", number),), limit=PAGE, after=after)
-            found = self._documents.query(query)
-            yield from map(_window, found)
-            if len(found) < PAGE:
-                return
-            after = (found[-1].path,)
+    def _windows(self, number: int, after: str) -> list[Document]:
+        """Return a page of users' windows of this number, behind the path `after`."""
+        where = (Where("window", "==", number),)
+        return self._documents.query(
+            Query(collection="losses", where=where, limit=PAGE, after=(after,) if after else None)
+        )
 
 
 def event_path(loss: Loss) -> str:

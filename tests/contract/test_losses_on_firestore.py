@@ -37,7 +37,7 @@ def test_losses_told_twice_and_at_once_count_once(losses):
         list(pool.map(lambda number: bear(losses, number % 4), range(8)))
 
     assert losses.window(UID).rows == {Row(UID, "m1", "provider_failed"): LossSum(4, 20)}
-    assert losses.report()["m1", "provider_failed"] == LossSum(4, 20)
+    assert losses.report().totals["m1", "provider_failed"] == LossSum(4, 20)
 
 
 def test_what_the_journal_tells_is_counted_and_erased_with_its_user(documents, losses):

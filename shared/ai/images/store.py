@@ -138,12 +138,13 @@ class Images:
         query = Query(collection=COLLECTION, where=(Where("uid", "==", uid),), limit=ERASE_PAGE)
         if not delete_matching(self._documents, query, deadline):
             return False
-        while not deadline.is_over():
+        while True:
             names = self._objects.names(object_name(uid, ""), OBJECTS_PAGE)
             side_by_side(self._objects.delete, names)
             if len(names) < OBJECTS_PAGE:
                 return True
-        return False
+            if deadline.is_over():
+                return False
 
 
 def path_of(image_id: str) -> str:

@@ -55,7 +55,7 @@ class LeavingStep:
     """
 
     name: str
-    do: Callable[[Uid, Deadline], bool]
+    do: "Callable[[Uid, Deadline, _Progress], bool]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +66,15 @@ class _Leaving:
     attempts: int
     due_at: Millis
     barred_at: Millis | None
+    erased: frozenset[str]
 
 
 @dataclass(slots=True)
 class _Progress:
     done: list[str]
     barred_at: Millis | None
+    erased: set[str]
+    """Names of the parts that the present erasure has finished."""
     failed: str | None = None
     is_cut_short: bool = False
 
@@ -99,7 +102,7 @@ class Leaving:
         self._identity = identity
         self._profiles = profiles
         self._first_sight = first_sight
-        self._parts = parts
+        self._parts = _named(parts)
         self._alerts = alerts
         self._clock = clock
         self._steps = (
@@ -206,14 +209,14 @@ class Leaving:
 
     def _run(self, leaving: _Leaving, deadline: Deadline) -> _Progress:
         """Do each step that is not done yet. Only the bar must come before all others, and the sweep after them."""
-        progress = _Progress(done=list(leaving.done), barred_at=leaving.barred_at)
+        progress = _Progress(done=list(leaving.done), barred_at=leaving.barred_at, erased=set(leaving.erased))
         for step in self._steps:
             self._do(step, leaving.uid, deadline, progress)
             if progress.barred_at is None:
                 if step.name not in progress.done:
                     return progress
                 progress.barred_at = self._clock.now()
-        if self._clock.now() >= _sweep_at(progress):
+        if "erase" in progress.done and self._clock.now() >= _sweep_at(progress):
             self._do(self._sweep, leaving.uid, deadline, progress)
         return progress
 
@@ -221,7 +224,7 @@ class Leaving:
         if step.name in progress.done:
             return
         try:
-            is_finished = step.do(uid, deadline)
+            is_finished = step.do(uid, deadline, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, the other data must go all the same
             progress.failed = error.code if isinstance(error, DomainError) else type(error).__name__
             log("leaving_step_failed", "ERROR", uid=uid, step=step.name, code=progress.failed)
@@ -250,42 +253,64 @@ class Leaving:
             due_at = now + min(BACKOFF << min(attempts, 10), BACKOFF_MAX)
         else:
             due_at = now if progress.is_cut_short else _sweep_at(progress)
-        fields: dict[str, Value] = {"done": progress.done, "attempts": attempts, "due_at": to_datetime(due_at)}
+        fields: dict[str, Value] = {
+            "done": progress.done,
+            "attempts": attempts,
+            "due_at": to_datetime(due_at),
+            "erased": sorted(progress.erased),
+        }
         if progress.barred_at is not None:
             fields["barred_at"] = to_datetime(progress.barred_at)
         leased.free(fields)
         return "leaving"
 
-    def _bar(self, uid: Uid, _: Deadline) -> bool:
+    def _bar(self, uid: Uid, _: Deadline, __: _Progress) -> bool:
         """Bar the user: tokens of this user are refused from now on, and the profile is a tombstone."""
         self._profiles.erase(uid)
         self._first_sight.forget_caller(uid)
         return True
 
-    def _close_account(self, uid: Uid, _: Deadline) -> bool:
+    def _close_account(self, uid: Uid, _: Deadline, __: _Progress) -> bool:
         leaving = self._documents.get(f"leavings/{uid}")
         mailbox = None if leaving is None else leaving.data.get("mailbox")
         self._closing.close(uid, mailbox if isinstance(mailbox, str) else None)
         return True
 
-    def _delete_login(self, uid: Uid, _: Deadline) -> bool:
+    def _delete_login(self, uid: Uid, _: Deadline, __: _Progress) -> bool:
         self._identity.delete_user(uid)
         return True
 
-    def _erase(self, uid: Uid, deadline: Deadline) -> bool:
-        """Erase all parts until the deadline, and return True if nothing is left.
+    def _erase(self, uid: Uid, deadline: Deadline, progress: _Progress) -> bool:
+        """Erase the parts that are not finished, until the deadline, and return True if nothing is left.
 
         A part that fails holds up no other part. Raises the first error of a part.
         """
-        failures, is_done = list[Exception](), True
-        for part in self._parts:
+        failures = list[Exception]()
+        for name, part in self._parts.items():
+            if name in progress.erased:
+                continue
             try:
-                is_done = part.erase(uid, deadline) and is_done
+                if part.erase(uid, deadline):
+                    progress.erased.add(name)
             except Exception as error:  # noqa: BLE001  # the other parts must go all the same
                 failures.append(error)
+            if deadline.is_over():
+                break
         if failures:
             raise failures[0]
-        return is_done
+        if not self._parts.keys() <= progress.erased:
+            return False
+        progress.erased.clear()
+        return True
+
+
+def _named(parts: Sequence[Erasable]) -> Mapping[str, Erasable]:
+    """Return the parts by names that stay the same when other parts are added."""
+    named: dict[str, Erasable] = {}
+    for part in parts:
+        kind = type(part).__name__
+        named[f"{kind}:{sum(name.startswith(f'{kind}:') for name in named)}"] = part
+    return named
 
 
 def _leaving(document: Document) -> _Leaving:
@@ -298,6 +323,7 @@ def _leaving(document: Document) -> _Leaving:
         attempts=cast("int", data["attempts"]),
         due_at=from_datetime(cast("datetime", data["due_at"])),
         barred_at=from_datetime(barred_at) if isinstance(barred_at, datetime) else None,
+        erased=frozenset(cast("Sequence[str]", data.get("erased", ()))),
     )
 
 

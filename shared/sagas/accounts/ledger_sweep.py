@@ -41,4 +41,6 @@ class LedgerJobs:
 
     def report_losses(self, run: JobRun) -> None:
         """Log the sum of the platform's losses on each model."""
-        run.done += len(self._losses.report())
+        report = self._losses.report(run.cursor, run.deadline)
+        run.cursor = report.after
+        run.done += len(report.totals)

@@ -22,8 +22,11 @@ RUN_SECONDS = 240.0
 """Most seconds of a job. The function has 300 s, and a job's last item may take long."""
 LEASE_MARGIN_SECONDS = 60.0
 """Seconds of a job's lease beyond the job's own. If an instance dies, its jobs are skipped until then."""
-FREE_AFTER_SECONDS = 5.0
-"""Seconds after which jobs that have ended are freed, although others still run."""
+STORE_EVERY_SECONDS = 5.0
+"""Seconds after which jobs that have ended are freed, and the cursors of the others stored, although some still run.
+
+So a slow job keeps no other job from the next run, and a crash loses little of a long run.
+"""
 ITEM_SHARE = 0.25
 """Most of a job's time that one item may take, so that nobody behind a large item waits longer than one run."""
 ITEMS_AT_ONCE = 8
@@ -126,11 +129,11 @@ class Jobs:
         documents: Documents,
         clock: Clock,
         by_schedule: Mapping[str, tuple[PeriodicJob, ...]],
-        free_after_seconds: float = FREE_AFTER_SECONDS,
+        store_every_seconds: float = STORE_EVERY_SECONDS,
     ) -> None:
         self._board = JobBoard(documents, clock)
         self._clock = clock
-        self._free_after_seconds = free_after_seconds
+        self._store_every_seconds = store_every_seconds
         self.by_schedule = by_schedule
 
     def run_schedule(self, schedule: str) -> dict[str, int]:
@@ -156,17 +159,19 @@ class Jobs:
     def _run_all(self, runs: Mapping[PeriodicJob, JobRun], claims: JobClaims) -> None:
         """Run the jobs, each on a thread, and free those that have ended.
 
-        All are freed together, unless some take long: then the others are freed as they end, for the next run.
+        All are freed together, unless some take long: then the others are freed as they end, for the next run, and the
+        cursors of the long ones are stored on the way.
         """
         with ThreadPoolExecutor(len(runs)) as pool:
             jobs = {pool.submit(in_this_work(self._run), job, run): job for job, run in runs.items()}
-            ended, going = wait(jobs, self._free_after_seconds)
+            ended, going = wait(jobs, self._store_every_seconds)
             while True:
                 alive = [jobs[each] for each in ended if each.exception() is None]
-                self._free({job.name: runs[job].cursor for job in alive}, claims)
+                self._store(self._board.free, {job.name: runs[job].cursor for job in alive}, claims)
                 if not going:
                     break
-                ended, going = wait(going, return_when=FIRST_COMPLETED)
+                self._store(self._board.keep, {jobs[each].name: runs[jobs[each]].cursor for each in going}, claims)
+                ended, going = wait(going, self._store_every_seconds, return_when=FIRST_COMPLETED)
         for each in jobs:
             each.result()
 
@@ -178,12 +183,14 @@ class Jobs:
             log_error("job_failed", error, job=job.name, code=_code_of(error))
         log("job_done", job=job.name, done=run.done)
 
-    def _free(self, cursors: Mapping[str, str], claims: JobClaims) -> None:
+    def _store(
+        self, store: Callable[[JobClaims, Mapping[str, str]], None], cursors: Mapping[str, str], claims: JobClaims
+    ) -> None:
         try:
             if cursors:
-                self._board.free(claims, cursors)
+                store(claims, cursors)
         except DomainError as error:
-            log("jobs_not_freed", "WARNING", path=claims.path, jobs=" ".join(sorted(cursors)), code=error.code)
+            log("job_cursors_not_stored", "WARNING", path=claims.path, jobs=" ".join(cursors), code=error.code)
 
 
 def _code_of(error: Exception) -> str:

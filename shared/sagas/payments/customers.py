@@ -55,7 +55,7 @@ class Customers:
         last = None if place is None else cast("int", place.data["before"])
         wanted = PaymentFilter(uid=uid, first=self._clock.now() - OPEN_FOR, last=last)
         after: tuple[Value, ...] | None = None
-        while not deadline.is_over():
+        while True:
             page = self._payments.listed(wanted, limit=PAGE, after=after)
             side_by_side(self._cancel, [view.id for view in page.items if view.data["status"] in OPEN])
             after = page.after
@@ -64,7 +64,8 @@ class Customers:
                 return True
             before = parse_rfc3339(str(page.items[-1].data["created_at"])) + 1
             self._documents.commit([Put(_closing_path(uid), {"uid": uid, "before": before})])
-        return False
+            if deadline.is_over():
+                return False
 
     def _cancel(self, payment_id: str) -> None:
         payment = self._payments.get(payment_id)

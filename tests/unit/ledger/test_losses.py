@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import OutcomeUnknown, Put, Query, StoreUnavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
@@ -11,6 +12,7 @@ from shared.ledger.losses import (
     COUNTED_MAX,
     LOSS_WINDOW,
     OTHERS,
+    PAGE,
     ROWS_MAX,
     SECOND_LIMITS,
     Loss,
@@ -290,10 +292,21 @@ def test_the_report_adds_up_models_over_all_users(world):
     bear(world.losses, "b", uid=Uid("bob"), principal=KEY)
     bear(world.losses, "c", uid=Uid("bob"), model="m2", cause="limit_not_kept")
 
-    assert world.losses.report() == {
+    assert world.losses.report().totals == {
         ("m1", "provider_failed"): LossSum(2, 10),
         ("m2", "limit_not_kept"): LossSum(1, 5),
     }
+
+
+def test_a_report_that_is_cut_short_is_continued_by_the_next(world):
+    for number in range(PAGE + 3):
+        bear(world.losses, "a", uid=Uid(f"user{number}"))
+
+    first = world.losses.report(deadline=Deadline.within(world.clock, 0))
+    second = world.losses.report(first.after)
+
+    counts = [sum(each.count for each in report.totals.values()) for report in (first, second)]
+    assert (counts, second.after) == ([PAGE, 3], "")
 
 
 def test_losses_are_erased_with_their_user_alone(world):

@@ -154,7 +154,7 @@ def test_a_slow_job_delays_no_other_job_of_its_run_or_of_the_next():
         turn.cursor = f"{ran.count('quick')}"
 
     parts = (PeriodicJob(name="slow", seconds=60, run=slow), PeriodicJob(name="quick", seconds=60, run=quick))
-    jobs = Jobs(world.documents, world.clock, {"every_minute": parts}, free_after_seconds=0)
+    jobs = Jobs(world.documents, world.clock, {"every_minute": parts}, store_every_seconds=0.01)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(jobs.run_schedule, "every_minute")
         while cursor_of(world, "quick") != "1":
@@ -373,3 +373,27 @@ def test_two_runs_at_once_run_each_job_in_one_instance_only():
 
     assert most == Counter(dict.fromkeys(done[0], 1))
     assert all(first or second for first, second in zip(done[0].values(), done[1].values(), strict=True))
+
+
+def test_the_cursor_of_a_long_job_outlives_a_crash():
+    world, is_moved = World(), Event()
+    documents = CallCounts(world.documents)
+
+    def die(turn: JobRun) -> None:
+        if not turn.cursor:
+            turn.cursor = "far"
+            is_moved.set()
+            while cursor_of(world, "long") != "far":
+                assert is_moved.wait(20)
+            raise KeyboardInterrupt
+
+    parts = (PeriodicJob(name="long", seconds=1, run=die), PeriodicJob(name="quick", seconds=1, run=lambda _: None))
+    jobs = Jobs(documents, world.clock, {"every_minute": parts}, store_every_seconds=0.01)
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run_schedule("every_minute")
+    early = jobs.run_schedule("every_minute")
+    world.clock.advance(LEASE)
+    jobs.run_schedule("every_minute")
+
+    assert early == {"long": 0, "quick": 0}
+    assert cursor_of(world, "long") == "far"
