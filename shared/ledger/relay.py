@@ -30,7 +30,7 @@ from shared.ledger.usage import UsageFold
 from shared.ledger.views import EntryView, entry_view
 
 CREDIT_EVENTS = "credit-events"
-RELAY_WINDOW = 500
+RELAY_WINDOW = 200
 """Largest number of entries that are published together."""
 RELAY_SECONDS = 60.0
 """Most seconds that one call follows an account whose entries keep coming. The job `relay` finds the rest."""

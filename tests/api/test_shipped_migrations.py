@@ -292,10 +292,11 @@ def test_command_that_a_person_interrupts_says_so_and_can_be_repeated(life, caps
     assert main(["migrate", "schema-versions"], life.world.services) == 0
 
 
-def test_marker_of_a_newer_release_holds_up_no_other_users_events(life):
+@pytest.mark.parametrize("fields", [{}, {"relay": 17}], ids=["without a field", "that looks waiting"])
+def test_marker_of_a_newer_release_holds_up_no_other_users_events(life, fields):
     path = next(path for path in life.memory._documents if kind_of(path) == "accounts/*/outbox")
     beth = life.world.person(email="beth@example.com", credits_=5)
-    newer: dict[str, Any] = {"form": "unknown", SCHEMA_VERSION: 99}
+    newer: dict[str, Any] = {"form": "unknown", SCHEMA_VERSION: 99, **fields}
     life.memory.commit([Put(path, newer)])
 
     done = life.world.services.jobs.run_schedule("every_minute")

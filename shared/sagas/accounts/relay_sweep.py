@@ -9,6 +9,7 @@ from shared.kernel.clock import Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import RefusedData
 from shared.ledger.account_documents import uid_of
 from shared.ledger.markers import MARKER_SHARDS, RELAY, SHARD_SPAN
 from shared.ledger.relay import Relay
@@ -97,10 +98,15 @@ class _WaitingQueue:
         list(self._pool.map(self._read, short))
 
     def _read(self, shard: _WaitingShard) -> None:
+        """Read the next markers of the shard. Markers that this release cannot read are left out.
+
+        If a whole page cannot be read, this run leaves the rest of the shard.
+        """
         found = self._relay.waiting(shard.number, self._before, SHARD_PAGE, shard.last)
-        shard.markers.extend(found)
-        shard.is_read = len(found) < SHARD_PAGE
-        shard.last = found[-1] if found else shard.last
+        readable = [marker for marker in found if not isinstance(marker.data, RefusedData)]
+        shard.markers.extend(readable)
+        shard.is_read = len(found) < SHARD_PAGE or not readable
+        shard.last = readable[-1] if readable else shard.last
 
 
 def _waiting_since(shard: _WaitingShard) -> Millis:
