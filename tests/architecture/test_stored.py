@@ -16,9 +16,11 @@ import pytest
 from emulator.stand_ins.paypal.certificates import authority
 from functions.dead_events import DeadEvents
 from functions.edge import MalformedEvent, deliver
+from shared.ai.agents.thinking import Thought, ToolCall
 from shared.ai.chat.conversations import DELETE_BATCH
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.responses import Responses
+from shared.ai.tokens import Usage
 from shared.bootstrap import in_memory
 from shared.bootstrap.migrations import MIGRATIONS
 from shared.bootstrap.schemas import SCHEMAS
@@ -54,6 +56,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DAY = 24 * 3600 * 1000
 REFUND_WALLET = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 HOT = {
+    "agent_jobs/*/chapters",
     "agent_jobs/*/steps",
     "agent_tasks/*/steps",
     "accounts",
@@ -395,8 +398,23 @@ def _work(services, uid):
     task = services.agents.tasks.begin_task(request)
     services.agents.slice.run(task.id)
     assert services.agents.tasks.get(uid, task.id).status == "completed"
+    _work_long(services, request)
     services.agents.tasks.steps(uid, task.id, after=0, limit=10)
     services.agents.tasks.page(uid, cursor=None, limit=10)
+
+
+def _work_long(services, request):
+    """Let a task take several slices, so that it has chapters."""
+    services.ports.thinking_model().steps = (_adds_ten_times,)
+    task = services.agents.tasks.begin_task(replace(request, operation=operation_id("life", "long task")))
+    while services.agents.tasks.get(request.uid, task.id).status != "completed":
+        services.agents.slice.run(task.id)
+
+
+def _adds_ten_times(request):
+    thoughts = sum(message.role == "assistant" for message in request.messages)
+    call = ToolCall(id="1", name="calculator", arguments='{"expression": "1+1"}')
+    return Thought(text="t", calls=(call,) if thoughts < 10 else (), usage=Usage(input_tokens=10, output_tokens=2))
 
 
 def _operate(services, admin, uid):

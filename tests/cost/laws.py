@@ -144,7 +144,8 @@ def _agent_steps(tools: int) -> Grown:
     body = {"goal": "Add.", "budget": "100", "tools": ["calculator"], "max_steps": tools // 2 + 1}
     product.fires = True
     measured, milliseconds = _timed(product, lambda: caller.post("/chat/agent-tasks", body))
-    return Grown(round(measured.total("read", "agent_jobs/*/steps") / tools, 1), milliseconds / tools)
+    reads = sum(measured.total("read", f"agent_jobs/*/{part}") for part in ("steps", "chapters"))
+    return Grown(round(reads / tools, 1), milliseconds / tools)
 
 
 def _charge(purchases: int) -> Grown:

@@ -42,7 +42,7 @@ audit                      1.1          1          1          1
 audit_again               1.07       0.25       0.05       0.03
 delete_conversation       0.07       0.02       0.01          0
 leave                     2.94       0.86       0.08       0.08
-agent_steps                2.1        7.5       15.6
+agent_steps                0.1        0.1        0.1
 charge                    2425       6768       6770
 """
 

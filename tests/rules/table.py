@@ -94,6 +94,7 @@ SERVER_ONLY = tuple(
         "accounts/{uid}/sealed/{id}",
         "accounts/{uid}/usage/{id}",
         "agent_jobs/{id}",
+        "agent_jobs/{id}/chapters/{id}",
         "agent_jobs/{id}/files/{id}",
         "agent_jobs/{id}/steps/{id}",
         "agent_wallets/{id}",

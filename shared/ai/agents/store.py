@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
+from shared.ai.agents.chapters import CHAPTERS_READ_MAX, TaskHistory, chapters_path, steps_in
 from shared.ai.agents.documents import (
     COLLECTION,
     DUE_OLD_TASKS,
@@ -116,6 +117,19 @@ class AgentTaskStore:
         """Return the steps after number `after`, in order."""
         return [step_of(document) for document in self._parts(task, "steps", limit, first=step_id(after + 1))]
 
+    def history(self, task: Task) -> TaskHistory:
+        """Return all steps of a task that `for_work` returned: its chapters, and the steps behind the last one."""
+        if not task.steps:
+            return TaskHistory(())
+        chapters = self._documents.query(Query(collection=chapters_path(task.id), limit=CHAPTERS_READ_MAX))
+        known: list[TaskStep] = []
+        begins = 0
+        for chapter in chapters:
+            begins = len(known)
+            known += steps_in(chapter)
+        rest = self.steps(task, after=known[-1].number if known else 0) if len(known) < task.steps else ()
+        return TaskHistory((*known, *rest), written=len(known), last_begins=begins)
+
     def files(self, task: Task) -> list[StoredFile]:
         """Return all files of the task."""
         return [file_of(document) for document in self._parts(task, "files", FILES_READ_MAX)]
@@ -166,7 +180,11 @@ class AgentTaskStore:
                 self._documents.commit([Patch(document.path, fence, version)])
             except PreconditionFailed:
                 return True
-        for part in (f"{path}/{name}" for path in (job, shown) for name in ("steps", "files")):
+        parts = [
+            chapters_path(document.id),
+            *(f"{path}/{name}" for path in (job, shown) for name in ("steps", "files")),
+        ]
+        for part in parts:
             if not delete_matching(self._documents, Query(collection=part, limit=ERASE_PAGE), deadline):
                 return False
         self._documents.commit([Delete(job), Delete(shown)])

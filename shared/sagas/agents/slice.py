@@ -147,7 +147,7 @@ class AgentSlice:
         if leased is None:
             return None
         files = self._tasks.files(task) if task.files else ()
-        return ClaimedTask(leased, self._clock, running, self._tasks.steps(task), files)
+        return ClaimedTask(leased, self._clock, running, self._tasks.history(task), files)
 
     def _taken_over(self, claimed: ClaimedTask) -> TaskBudget:
         """Settle the steps and holds of earlier workers, and return the task's budget."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.ai.agents.chapters import TaskHistory, next_chapter
 from shared.ai.agents.documents import file_fact, file_write, owed_data, step_write, task_of
 from shared.ai.agents.live import shown_step, shown_task
 from shared.ai.agents.task import ENDED, FILES_BYTES_MAX, DueCharge, StepKind, StoredFile, Task, TaskStep, step_id
@@ -36,7 +37,7 @@ class ClaimedTask:
     """A task with its steps and files, held under a lease."""
 
     def __init__(
-        self, leased: LeasedDocument, clock: Clock, task: Task, steps: Sequence[TaskStep], files: Sequence[StoredFile]
+        self, leased: LeasedDocument, clock: Clock, task: Task, history: TaskHistory, files: Sequence[StoredFile]
     ) -> None:
         self._leased = leased
         self._clock = clock
@@ -47,7 +48,8 @@ class ClaimedTask:
         """True once the task was closed to be ended as cancelled by the next slice, at once."""
         self._task: Task | None = task
         """The task with the unsaved changes; None after a change, until the task is read."""
-        self.steps = list(steps)
+        self._history = history
+        self.steps = list(history.steps)
         self.files = {file.name: file for file in files}
 
     @property
@@ -189,11 +191,14 @@ class ClaimedTask:
         """Write these changes to the task and free the lease. The task is due from `due_at` on; None: never by itself.
 
         If `is_clean` is False, holds may be open that no step names: the next worker releases them. If the user has
-        asked to cancel since the claim, the task is queued and due now instead, and `is_cancel_due` is True.
+        asked to cancel since the claim, the task is queued and due now instead, and `is_cancel_due` is True. The new
+        steps of a task that may continue are written as a chapter, too.
         """
         due: Value = None if due_at is None else to_datetime(due_at)
         clean: Data = {"clean_fence": self.fence} if is_clean else {}
-        self._write({**changes, **clean, "due_at": due}, (), (), is_last=True)
+        is_live = changes.get("status", self.task.status) not in ENDED
+        chapter = next_chapter(self.task, self._history, self.steps) if is_live else ()
+        self._write({**changes, **clean, "due_at": due}, chapter, (), is_last=True)
 
     def _write(
         self, changes: Mapping[str, Value], also: Sequence[Write], steps: Sequence[TaskStep], *, is_last: bool
