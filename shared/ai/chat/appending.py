@@ -66,7 +66,7 @@ def _continued(conversation: Conversation, messages: Sequence[Message]) -> Conve
     """Return the conversation after these messages: with their time, and with a title from the first text of a user."""
     said = next((message.content for message in messages if message.role == "user"), None)
     title = title_of(said) if conversation.title is None and said is not None else conversation.title
-    return replace(conversation, title=title, updated_at=messages[-1].created_at)
+    return replace(conversation, title=title, updated_at=max(conversation.updated_at, messages[-1].created_at))
 
 
 def _touch(before: Conversation, now: Conversation) -> Patch:

@@ -24,7 +24,7 @@ from shared.ai.chat.conversation_documents import (
 from shared.ai.chat.deletions import COLLECTION as DELETIONS
 from shared.ai.chat.deletions import ConversationBeingDeleted, ConversationDeletions, deletion_path
 from shared.ai.chat.keeping import StorageCount, StorageFull, conversation_size, kept_in, storage_path
-from shared.ai.chat.messages import Message
+from shared.ai.chat.messages import Message, put_behind
 from shared.ai.chat.moving import all_counted, enough, moving_writes
 from shared.ai.chat.paths import COLLECTION, MESSAGES, STATES, messages_path, state_path
 from shared.ai.chat.paths import conversation_path as _path
@@ -368,7 +368,8 @@ class ConversationStore:
         deletion, and the caller uses `writes_to_append_anyway`. `system` is the count of the system prompt to store.
         """
         if conversation.is_behind:
-            return page_writes(conversation, messages)
+            return self.writes_to_append(conversation, messages)
+        messages = put_behind(messages, conversation.last)
         if is_whole(conversation, said):
             newest = sorted([*messages, *said], key=lambda message: message.position, reverse=True)
             self._recollection.keep(conversation.id, messages[-1].position, newest[:WINDOW_MESSAGES_MAX])
@@ -393,14 +394,14 @@ class ConversationStore:
         is_first = conversation.state is not None and any(
             isinstance(write, Put) and write.version == conversation.state.version for write in refused
         )
-        return self.writes_to_continue(now, (), messages) if is_first else page_writes(now, messages)
+        return self.writes_to_continue(now, (), messages) if is_first else self.writes_to_append(now, messages)
 
     def writes_to_append(self, conversation: Conversation, messages: Sequence[Message]) -> Sequence[Write]:
         """Build the writes that append these messages as a page, all or none, regardless of other writers.
 
         The commit fails if the conversation is gone. The next turn moves the messages into the tail.
         """
-        return page_writes(conversation, messages)
+        return page_writes(conversation, put_behind(messages, conversation.last))
 
     def first_messages(self, conversation_id: str) -> Sequence[Message]:
         """Return the first message and the answer to that message."""

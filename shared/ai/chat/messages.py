@@ -1,6 +1,6 @@
 """Message of a conversation, and the stored fields of a message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -62,6 +62,14 @@ def title_of(content: str) -> str:
 def position(at: Millis, turn: str, index: int) -> str:
     """Return the text by which message `index` is sorted, of a turn that ended at `at` (ms) and is named `turn`."""
     return f"{at:015d}:{turn}:{index}"
+
+
+def put_behind(messages: Sequence[Message], last: str | None) -> list[Message]:
+    """Return the messages with positions behind `last`: a faster turn may have ended at the same or a later time."""
+    if last is None or messages[0].position > last:
+        return list(messages)
+    at = int(last.partition(":")[0]) + 1
+    return [replace(each, position=f"{at:015d}:{each.position.partition(':')[2]}") for each in messages]
 
 
 def turn_name(message_position: str) -> str:

@@ -140,21 +140,18 @@ def tail_of(state: Document | None) -> Tail | None:
 
 
 def appended(tail: Tail, messages: Sequence[Message]) -> tuple[Tail, list[NewPage]]:
-    """Return the tail with these messages, and the pages to create.
+    """Return the tail with these messages, whose positions are behind all others, and the pages to create.
 
     If the tail is full, all but the newest messages become a page. A turn stays in the tail if the turn fits.
     """
     entries = (*tail.entries, *map(entry_of, messages))
     grown = replace(tail, entries=entries, covers=_covers(messages) or tail.covers, last=messages[-1].position)
-    is_late = tail.last is not None and messages[0].position < tail.last
-    if not is_late and bytes_of(entries) <= TAIL_BYTES_MAX:
+    if bytes_of(entries) <= TAIL_BYTES_MAX:
         return replace(grown, pages=pruned(grown, grown.pages)), []
-    ordered = sorted(grown.messages(), key=lambda message: message.position)
+    ordered = grown.messages()
     kept = kept_of(ordered)
     pages = packed(ordered[: len(ordered) - len(kept)], messages[-1].id)
-    rest = replace(grown, entries=tuple(map(entry_of, kept)), last=ordered[-1].position)
-    if not pages:
-        return rest, []
+    rest = replace(grown, entries=tuple(map(entry_of, kept)))
     rows = (*rest.pages, *map(row_of, pages))
     return replace(rest, older=max(pages[-1].last, rest.older or ""), pages=pruned(rest, rows)), pages
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.ai.chat.message_pages import PAGE_BYTES_MAX, NewPage, bytes_of, entry_of, page_data
-from shared.ai.chat.messages import CONTENT_BYTES_MAX, Message, position, turn_name
+from shared.ai.chat.messages import CONTENT_BYTES_MAX, Message, position, put_behind, turn_name
 from shared.ai.chat.settings_copy import SETTINGS_BYTES_MAX
 from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, Tail, appended, tail_of
 from shared.kernel.documents import DOCUMENT_BYTES_MAX, Create, Document
@@ -123,8 +123,11 @@ def test_pages_that_a_summary_covers_are_named_no_more():
     assert all(message.position > pages[-1].last for message in now.window())
 
 
-def test_a_message_of_a_slow_clock_is_put_in_its_place():
-    tail, _ = grown(turn(5, "five"), turn(3, "three"))
+def test_messages_of_a_slow_clock_are_put_behind_the_last():
+    first, late = turn(5, "five"), turn(3, "three", "three")
 
-    assert [message.content for message in tail.messages()] == ["three", "five"]
-    assert tail.last == position(5, "run5", 0)
+    put = put_behind(late, first[0].position)
+
+    assert [message.position for message in put] == [position(6, "run3", 0), position(6, "run3", 1)]
+    assert put_behind(put, first[0].position) == put
+    assert put_behind(late, None) == late

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from shared.ai.chat.appending import page_writes
 from shared.ai.chat.conversation_documents import Conversation
 from shared.ai.chat.conversations import ConversationStore
 from shared.ai.chat.messages import Message, position
@@ -220,7 +221,7 @@ def test_messages_that_the_tail_does_not_know_are_listed_told_and_collected():
     late = pair(known, world.clock.now(), "late")
     earlier = pair(known, world.clock.now() - 5_500, "between")
     for messages in (late, earlier):
-        world.documents.commit(world.conversations.writes_to_append(known, messages))
+        world.documents.commit(page_writes(known, messages))
     expected = [str(n) for n in range(25) for _ in "qa"] + ["between"] * 2
     expected += [str(n) for n in range(25, 30) for _ in "qa"] + ["late"] * 2
 
