@@ -6,6 +6,7 @@ their signatures and links, each at least once in `SAMPLE_TURNS` complete turns.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents, Version
@@ -21,7 +22,7 @@ from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import KeyRing
 from shared.ledger.markers import marker_path
 from shared.ledger.past import MemoryPast
-from shared.ledger.positions import older_position_path, position_path
+from shared.ledger.positions import position_path
 from shared.ledger.store import AccountStore, StoredEntry
 
 SAMPLE_TURNS = 30
@@ -63,7 +64,7 @@ class AccountAudits:
         keys: KeyRing,
         ledger: str,
         alerts: Alerts | None = None,
-        sizes: AuditSizes = AuditSizes(),  # frozen
+        sizes: AuditSizes = SIZES,
     ) -> None:
         self._documents = documents
         self._alerts = alerts
@@ -81,7 +82,7 @@ class AccountAudits:
         errors of the store.
         """
         known = self._positions.read(uid)
-        seen = known.position.account.seq or self._published(uid)
+        seen = max(known.position.account.seq, self._announced(uid))
         if known.refused:
             self._refused(uid, known.refused)
         try:
@@ -98,12 +99,12 @@ class AccountAudits:
     def _turn(self, position: AuditPosition, version: Version | None, seen: int) -> "_Turn":
         return _Turn(self._store, self._positions, self._keys, self._sizes, position, version, seen)
 
-    def _published(self, uid: Uid) -> int:
-        """Return the number of entries that the relay has published or was told of: the account had as many once."""
-        paths = [marker_path(uid), position_path(uid), older_position_path(uid)]
-        found = [{} if each is None else each.data for each in self._documents.get_all(paths)]
-        relay = found[1].get("relay")
-        return max(_int(each.get("seq")) for each in (*found, relay if isinstance(relay, Mapping) else {}))
+    def _announced(self, uid: Uid) -> int:
+        """Return the number of entries that were announced or published: the account had as many once."""
+        found = self._documents.get_all([marker_path(uid), position_path(uid)])
+        marker, relay = ({} if each is None else each.data for each in found)
+        published = relay.get("relay")
+        return max(_seq_in(marker), _seq_in(published if isinstance(published, Mapping) else {}))
 
     def _refused(self, uid: Uid, reason: str) -> None:
         """Log that a position is not used, and tell operators if the ledger did not write the documents."""
@@ -206,7 +207,7 @@ class _Turn:
 
     def _follow(self, stored: StoredAccount, deadline: Deadline) -> bool:
         """Verify the new entries page by page, and return True at the end of the journal."""
-        last = _int(stored.plain.get("seq"))
+        last = _seq_in(stored.plain)
         if last < self._seen:
             detail = f"the account had {self._seen} entries and counts {last}"
             self._journal.findings.report(0, "sequence", detail)
@@ -269,5 +270,6 @@ def _follow_all(journal: JournalAudit, entries: Sequence[StoredEntry]) -> None:
             journal.findings.report(max(entry.seq, 0), "format", f"{type(error).__name__}: {error}")
 
 
-def _int(value: object) -> int:
-    return value if isinstance(value, int) else 0
+def _seq_in(data: Mapping[str, Any]) -> int:
+    seq = data.get("seq")
+    return seq if isinstance(seq, int) else 0

@@ -38,8 +38,8 @@ history_page                93         93         93         93
 history_of_kind              5         22         22         22
 export                    1.06          1          1          1
 verify                    1.06          1          1          1
-audit                      1.1          1          1          1
-audit_again               1.07       0.25       0.05       0.03
+audit                     1.09          1          1          1
+audit_again               1.09       0.25       0.05       0.03
 delete_conversation       0.07       0.02       0.01          0
 leave                     2.94       0.86       0.08       0.08
 agent_steps                0.1        0.1        0.1

@@ -168,6 +168,16 @@ def test_an_account_rolled_back_behind_its_audit_is_found(world):
     assert found(audit(world)) == [(0, "sequence")]
 
 
+def test_a_rollback_to_the_last_audit_is_found_by_the_announced_entries(world):
+    audit(world)
+    old = taken(world, account_path(UID), state_path(UID))
+    spend(world, 121, 130)
+
+    world.documents.commit([*old, *(Delete(entry_path(UID, seq)) for seq in range(121, 131))])
+
+    assert found(audit(world)) == [(0, "sequence")]
+
+
 def test_a_rollback_beside_a_deleted_position_is_found_by_the_published_entries(world):
     old = taken(world, account_path(UID), state_path(UID))
     spend(world, 121, 130)
