@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.kernel.documents import Data, Documents
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def _split_from(field: str) -> Schema:
-    """Return the schema of a document that was split in version 2: the part that only the server reads left it.
+    """Return the schema of a document that lost a part in version 2. The domain's code reads both versions.
 
-    Documents of version 1 have the `field`. The domain's code reads both versions.
+    Documents of version 1 have the `field`. The part went to another document that only the server reads, or, for
+    entries, follows from the rest.
     """
     return Schema(version=2, reads={1: as_stored}, told_by=_without(field))
 
@@ -38,7 +40,7 @@ def _without(field: str) -> Callable[[Data], int]:
 SCHEMAS: Schemas = {
     "accounts": _split_from("state"),
     "accounts/*/audited": Schema(),
-    "accounts/*/entries": Schema(is_sealed=True),
+    "accounts/*/entries": replace(_split_from("hash"), is_sealed=True),
     "accounts/*/holds": Schema(),
     "accounts/*/lots": Schema(),
     "accounts/*/notes": Schema(),

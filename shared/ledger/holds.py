@@ -46,7 +46,8 @@ def place_hold(books: Books, command: PlaceHold) -> HoldReceipt:
         "reservation": command.is_reservation,
         "expires_at": books.now + command.lifetime,
     }
-    if model := dict(command.tags).get("model"):
+    tags = dict(command.tags)
+    if model := tags.pop("model", None):
         hold["model"] = model
     if call := command.call:
         hold["input_at_most"] = call.input_at_most
@@ -54,7 +55,7 @@ def place_hold(books: Books, command: PlaceHold) -> HoldReceipt:
     if output is not None:
         hold["output_at_most"] = output
     postings = [Posting(AVAILABLE, HELD, part, lot) for lot, part in taken]
-    facts = {**tat, **budget_facts(books.account, command.budgets, books.now), **told_facts(tags=command.tags)}
+    facts = {**tat, **budget_facts(books.account, command.budgets, books.now), **told_facts(tags=tuple(tags.items()))}
     books.post("hold", command.operation, postings, hold=hold, **facts)
     return HoldReceipt(
         after=books.totals,

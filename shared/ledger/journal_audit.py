@@ -127,7 +127,10 @@ class JournalAudit:
         except NotCanonical as error:
             self._report("canonical", str(error))
             return None
-        return body if isinstance(body, Mapping) else None
+        if not isinstance(body, Mapping):
+            self._report("canonical", "the body is no object")
+            return None
+        return body
 
     def _check_links(self, entry: StoredEntry, body: Mapping[str, Any]) -> None:
         """Report each law that an entry breaks by the place, signature, time or operation of the entry."""

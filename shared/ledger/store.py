@@ -52,10 +52,10 @@ from shared.ledger.document_paths import (
     lot_path,
     operation_path,
 )
-from shared.ledger.entries import Entry, genesis
+from shared.ledger.entries import Entry, body_hash, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.hold_names import capture_operation
-from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing, from_base64, to_base64
 from shared.ledger.markers import are_silent, marker_write
 from shared.ledger.operation_records import PASSING_FOR, OperationRecord, decode_operation, encode_operation
 from shared.ledger.receipts import Receipt
@@ -337,14 +337,9 @@ class AccountStore:
             yield Put(path, self._sealed(path, encode_hold(hold)), snapshot.versions.get(path))
 
     def _entry_data(self, entry: Entry) -> Data:
+        """Return the fields of an entry's document. The hash follows from the body, so that it is not stored."""
         signature = self._keys.sign(ENTRY_CONTEXT, entry.hash.encode())
-        return {
-            "schema": SCHEMA,
-            "kind": entry.kind,
-            "body": entry.body,
-            "hash": entry.hash,
-            "signature": signature,
-        }
+        return {"kind": entry.kind, "body": entry.body, "signature": from_base64(signature)}
 
     def _sealed(self, path: str, state: str) -> Data:
         return {"state": state, "seal": self._keys.mark(self._record(path, state))}
@@ -479,14 +474,19 @@ def _there(documents: Iterable[Document | None]) -> list[Document]:
 
 
 def _stored_entry(document: Document) -> StoredEntry:
-    data = document.data
+    """Return the entry in this document.
+
+    Documents of earlier releases also have the hash and the schema, and the signature as base64.
+    """
+    data, body = document.data, str(document.data.get("body"))
+    signature = data.get("signature")
     return StoredEntry(
         seq=int(document.id) if ENTRY_ID.fullmatch(document.id) else -1,
-        body=str(data.get("body")),
-        hash=str(data.get("hash")),
-        signature=str(data.get("signature")),
+        body=body,
+        hash=str(data["hash"]) if "hash" in data else body_hash(body),
+        signature=to_base64(signature) if isinstance(signature, bytes) else str(signature),
         kind=str(data.get("kind")),
-        schema=_int(data.get("schema")),
+        schema=_int(data.get("schema", SCHEMA)),
     )
 
 

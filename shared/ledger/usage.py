@@ -127,7 +127,8 @@ def _follow(fold: _UsageSums, body: Body) -> None:
     fold.seq = body["seq"]
     hold: Mapping[str, str] = body.get("hold", {})
     tags: Mapping[str, str] = body.get("tags", {})
-    used_for = Use(hold.get("purpose", ""), tags.get("model", ""), tags.get("key") or _key(hold))
+    model = tags.get("model") or hold.get("model", "")
+    used_for = Use(hold.get("purpose", ""), model, tags.get("key") or _key(hold))
     if body["kind"] == "hold":
         fold.open[hold["id"]] = used_for
     elif hold:

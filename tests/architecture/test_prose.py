@@ -23,7 +23,7 @@ TODAY = {
     "shared/users": Rates(wh=0.5, it=6.5),
     "shared/kernel": Rates(wh=0.5, it=4),
     "shared/platform": Rates(wh=0.5, it=7.5),
-    "shared/bootstrap": Rates(wh=0.5, it=6),
+    "shared/bootstrap": Rates(wh=0.5, it=5),
     "functions": Rates(wh=1, it=9),
     "emulator": Rates(wh=1, it=9),
 }

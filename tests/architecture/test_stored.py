@@ -81,8 +81,8 @@ QUERY_BUILDERS = {"Query", "owner_query"}
 """What makes a query."""
 ONLY_OLD = {"agent_tasks/*/files", "image_asks"}
 """Kinds that earlier releases wrote, and that ours still reads."""
-OLD_FIELDS = {("messages", "content"), ("messages", "price")}
-"""Large fields of documents that earlier releases wrote: without an exemption, a deployment would index them all."""
+OLD_FIELDS = {("entries", "hash"), ("entries", "schema"), ("messages", "content"), ("messages", "price")}
+"""Fields of documents that earlier releases wrote: without an exemption, a deployment would index them all."""
 BY_CLIENTS = {("conversations", "uid"), ("image_tasks", "uid")}
 """What the rules make a client filter by."""
 

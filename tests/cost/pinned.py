@@ -6,21 +6,21 @@ from tests.cost.metering import COLUMNS, Cost
 
 TABLE = """
 unit                    reads  writes  deletes  invocations  messages  trips  calls   kept  expiring  bytes
-chat_turn                   5      14        0            3         2      9      0      2         1   2185
-chat_turn_elsewhere         8      14        0            3         2     12      0      2         1   2185
-chat_turn_fresh            13      14        0            3         2     14      0      2         1   2185
-chat_turn_100               8      14        0            3         2     12      0      2         1   2187
-chat_turn_1000              8      14        0            3         2     12      0      2         1   2187
-chat_turn_streamed          5      14        0            3         2      9      0      2         1   2185
-chat_turn_keyed             5      17        0            3         2     10      0      5         0   3947
-openai_call               4.2      12        0            3         2    8.2      0      2         1   2204
-openai_call_keyed         4.2      16        0            3         2    9.2      0      5         1   3969
-openai_response_stored    4.2      14        0            3         2    8.2      0      2         2   2204
-embedding                 3.2       8        0            3         1    7.2      0      1         0   1072
-image                      15      23        0            4         3   20.2      0      7         0   5148
-agent_tool                6.7      25        0          2.2       2.2     13      0   10.1         0   5982
-purchase_stripe            19      21        0            5         1     26      2    5.2         1   4015
-purchase_paypal            19      23        0            5         1     27      4    5.2         1   3942
+chat_turn                   5      14        0            3         2      9      0      2         1   1949
+chat_turn_elsewhere         8      14        0            3         2     12      0      2         1   1949
+chat_turn_fresh            13      14        0            3         2     14      0      2         1   1949
+chat_turn_100               8      14        0            3         2     12      0      2         1   1951
+chat_turn_1000              8      14        0            3         2     12      0      2         1   1951
+chat_turn_streamed          5      14        0            3         2      9      0      2         1   1949
+chat_turn_keyed             5      17        0            3         2     10      0      5         0   3711
+openai_call               4.2      12        0            3         2    8.2      0      2         1   1968
+openai_call_keyed         4.2      16        0            3         2    9.2      0      5         1   3733
+openai_response_stored    4.2      14        0            3         2    8.2      0      2         2   1968
+embedding                 3.2       8        0            3         1    7.2      0      1         0    962
+image                      15      23        0            4         3   20.2      0      7         0   4901
+agent_tool                6.7      25        0          2.2       2.2     13      0   10.1         0   5737
+purchase_stripe            19      21        0            5         1     26      2    5.2         1   3905
+purchase_paypal            19      23        0            5         1     27      4    5.2         1   3832
 abandoned_stripe            8      10        0            3         0     12      2      3         1   2035
 abandoned_paypal            3      12        0            1         0     40      8      2         0   1893
 idle_minute              12.4       2        0            1         0   14.2      0      0         0      0
@@ -28,8 +28,8 @@ crypto_network              5     0.6        0            0         0    4.4    
 balance                     2       0        0            1         0      1      0      0         0      0
 history                    72       0        0            1         0      3      0      0         0      0
 analytics                  10       0        0            1         0      6      0      0         0      0
-reservation               6.2      18        0            6         2   14.2      0      5         0   3494
-sign_up                    16      15        0            5         1     23      0      9         0   3442
+reservation               6.2      18        0            6         2   14.2      0      5         0   3274
+sign_up                    16      15        0            5         1     23      0      9         0   3332
 """
 
 

@@ -29,7 +29,7 @@ from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import body_hash, draft_of, genesis
 from shared.ledger.fold import apply
-from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing, to_base64
 from shared.ledger.markers import READERS, SHARD_SPAN, marker_path
 from shared.ledger.rest import rest_fields
 from shared.ledger.store import entry_path, hold_path, lot_path
@@ -102,10 +102,13 @@ class Laws:
         named = (body["ledger"], body["uid"], body["seq"], body["prev"])
         assert named == (self.ledger, self.uid, before.seq + 1, before.head), "entries link"
         assert body["at"] >= before.at, "time never runs backwards"
-        assert (data["hash"], data["kind"]) == (body_hash(text), body["kind"])
-        assert self._is_signed(ENTRY_CONTEXT, str(data["hash"]).encode(), body["kid"], str(data["signature"]))
+        digest, signature = body_hash(text), data["signature"]
+        assert set(data) == {"kind", "body", "signature"}
+        assert data["kind"] == body["kind"]
+        assert isinstance(signature, bytes)
+        assert self._is_signed(ENTRY_CONTEXT, digest.encode(), body["kid"], to_base64(signature))
         after, left = apply(before, draft_of(body), self.archive)
-        self.account, self.archive = replace(after, head=str(data["hash"])), merged(self.archive, left)
+        self.account, self.archive = replace(after, head=digest), merged(self.archive, left)
         told = (body["posted"], body["held"], body["debt"])
         assert told == (after.available + after.held, after.held, after.debt), "an entry tells the balance after it"
         self._count(body)

@@ -164,7 +164,7 @@ def _call(body: Mapping[str, Any]) -> JournalCall:
         hold=_call_id(body),
         run=tags[RUN],
         conversation_id=tags.get(CONVERSATION),
-        model=tags.get("model", ""),
+        model=tags.get("model") or body.get("hold", {}).get("model", ""),
         ceiling=Micro(int(tags.get(CEILING, AMOUNT_MAX))),
         placed_at=body["at"],
         charged=Micro(sum(each["amount"] for each in body["postings"])) if _is_direct(body) else None,

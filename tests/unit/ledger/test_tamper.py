@@ -80,14 +80,14 @@ def test_nothing_is_found_where_nothing_was_done(scene):
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("body", "{}", "hash"),
+        ("body", "{}", "format"),
         ("hash", "0" * 64, "hash"),
         ("signature", base64.b64encode(bytes(64)).decode(), "signature"),
         ("signature", "?", "signature"),
         ("kind", "grant", "kind"),
         ("schema", 2, "format"),
         ("schema", True, "format"),
-        ("body", 7, "hash"),
+        ("body", 7, "canonical"),
     ],
 )
 def test_an_edited_field_of_an_entry_is_found(scene, field, value, rule):

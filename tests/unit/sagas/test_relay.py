@@ -355,7 +355,7 @@ def test_a_missing_entry_is_an_alarm_not_a_gap(world):
         ({"hash": "0" * 64}, "hash"),
         ({"signature": "A" * 88}, "signature"),
         ({"kind": "grant"}, "kind"),
-        ({"body": "{}"}, "hash"),
+        ({"body": "{}"}, "canonical"),
     ],
 )
 def test_entry_that_the_ledger_did_not_write_is_not_published(world, change, rule):
