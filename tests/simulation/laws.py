@@ -68,6 +68,7 @@ class Laws:
         self.commits = 0
         self.nonces: set[str] = set()
         self.operations: dict[str, Mapping[str, Any]] = {}
+        self.effects: set[str] = set()
         self.totals: Counter[str] = Counter()
         self.flows: dict[str, Counter[str]] = {}
         self.balances: dict[int, Mapping[str, Any]] = {}
@@ -105,6 +106,7 @@ class Laws:
         digest, signature = body_hash(text), data["signature"]
         assert set(data) == {"kind", "body", "signature"}
         assert data["kind"] == body["kind"]
+        self.effects.add(body["op"])
         assert isinstance(signature, bytes)
         assert self._is_signed(ENTRY_CONTEXT, digest.encode(), body["kid"], to_base64(signature))
         after, left = apply(before, draft_of(body), self.archive)

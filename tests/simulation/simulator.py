@@ -201,6 +201,9 @@ class Simulation:
         answer, operation = told.answer, told.command.operation
         assert isinstance(answer, CommandAnswer | DomainError), answer
         if isinstance(answer, CommandAnswer) and operation:
+            if told.command.record == "none":
+                assert operation in self.laws.effects, (told, "told done, and it is not")
+                return
             assert operation in self.laws.operations, (told, "told done, and it is not")
             assert self.laws.operations[operation]["result"] == facts_of(answer.receipt), (told, "one key, one result")
 
@@ -213,11 +216,20 @@ class Simulation:
         """Something new, or, as users and brokers do, the same again; what was asked first may come last."""
         if self.commands and self.dice.random() < 0.3:
             return self.dice.choice(self.commands)
+        if self.dice.random() < 0.1:
+            return self._unrepeatable()
         while len(self.undelivered) < self.dice.randrange(1, UNDELIVERED_MAX):
             command = self._new_command(OperationId(f"op{len(self.commands)}"))
             self.commands.append(command)
             self.undelivered.append(command)
         return self.undelivered.pop(self.dice.randrange(len(self.undelivered)))
+
+    def _unrepeatable(self) -> Command:
+        """Something that nobody can ask for again: it leaves no record, and only the journal tells of it."""
+        op, amount = OperationId(f"once{next(self.nonces)}"), self.dice.choice([0, 1, 5, 20])
+        if self.dice.random() < 0.5:
+            return books.charge(amount, operation=op, record="none")
+        return books.hold(derived_id("hold", op), amount, operation=op, record="none")
 
     def _new_command(self, op: OperationId) -> Command:
         dice, amount = self.dice, self.dice.choice([0, 1, 5, 20, 100])
@@ -272,6 +284,7 @@ class Simulation:
             assert record.receipt_for(told.command) is None, (told, "told that the key is another's, and it is not")
             return
         assert record is None, (told, "refused, and it is done")
+        assert told.command.record == "kept" or told.command.operation not in self.laws.effects, (told, "it is done")
         now = self.clocks[told.instance].now()
         try:
             decide(snapshot.head.account, told.command, now, kid="", archive=snapshot.archive)
@@ -302,7 +315,8 @@ class Simulation:
 
     def _judge_operation(self, operation: str, all_told: Sequence[Told]) -> None:
         document = self.documents.get(operation_path(UID, OperationId(operation)))
-        is_stored = document is not None
+        is_recorded = all_told[0].command.record == "kept"
+        is_stored = document is not None if is_recorded else operation in self.laws.effects
         landed = {orjson.loads(str(document.data["state"]))["nonce"]} if document is not None else set()
         done = [told.answer for told in all_told if isinstance(told.answer, CommandAnswer)]
         unknown = any(isinstance(told.answer, OutcomeUnknown) for told in all_told)

@@ -67,12 +67,13 @@ class DirectCharges:
     def begin(self, plan: MeteredPlan, operation: OperationId, names: Tags, about: Tags) -> "DirectCharge | None":
         """Admit the call and return the charge to make; None if the call must hold credits first.
 
-        A call with an idempotency key holds credits, since a repetition must find a record. Writes nothing. Raises
-        RateLimited if this user's calls under way here use up the rate limit, and the errors of `Ledger.balance`.
+        Writes nothing. Raises RateLimited if this user's calls under way here use up the rate limit, and the errors of
+        `Ledger.balance`.
         """
         request, bound = plan.request, plan.ceiling
-        if plan.model.kind not in DIRECT_KINDS or request.has_key or not self._is_trusted(request.uid):
+        if not _is_direct(plan) or not self._is_trusted(request.uid):
             return None
+        command = replace(_command(plan, operation, names, about), rate=self._ledger.rate)
         room = self._ledger.charge_room(request.uid, request.budgets, principal=request.principal)
         with self._lock:
             if not 0 < self._bounds[request.uid] + bound <= room.amount // DIRECT_PART or not room.calls:
@@ -81,7 +82,6 @@ class DirectCharges:
                 raise RateLimited(retry_after_ms=room.pause)
             self._bounds[request.uid] += bound
             self._calls[request.uid] += 1
-        command = replace(_command(plan, operation, names, about), rate=self._ledger.rate)
         call = DirectCharge(self, self._ledger, plan, command)
         log("direct_call_begun", uid=request.uid, hold_id=call.id, bound=bound)
         return call
@@ -210,6 +210,14 @@ class DirectCharge:
         if self._is_under_way:
             self._is_under_way = False
             self._charges.end(self._plan.request.uid, self._plan.ceiling)
+
+
+def _is_direct(plan: MeteredPlan) -> bool:
+    """Return True if the call may be charged after the answer: one piece of known cost, which is not delivered before.
+
+    A call with an idempotency key holds credits, since a repetition must find a record.
+    """
+    return plan.model.kind in DIRECT_KINDS and plan.is_whole and not plan.request.has_key
 
 
 def _command(plan: MeteredPlan, operation: OperationId, names: Tags, about: Tags) -> Charge:

@@ -113,6 +113,20 @@ def test_an_embedding_with_a_key_holds_credits(backend):
     assert kinds(backend) == ["hold", "charge"]
 
 
+def test_an_embedding_that_is_streamed_holds_credits(backend):
+    list(backend.call.run(_with(backend, is_streamed=True)))
+
+    assert kinds(backend) == ["hold", "charge"]
+
+
+def test_a_chat_completion_holds_credits_however_cheap():
+    backend = OpenAIBackend()
+    backend.world.user(100 * CREDIT)
+    backend.ask(is_streamed=False, max_tokens=1)
+
+    assert kinds(backend) == ["hold", "charge"]
+
+
 def test_a_failed_embedding_costs_nothing_and_leaves_nothing(backend):
     backend.upstream.scripts["/embeddings"] = [[{"error": {"message": "no", "code": "x"}}]]
 
