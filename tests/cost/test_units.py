@@ -12,7 +12,6 @@ BYTES_SHARE = 0.05
 BEHIND = frozenset(
     {
         "agent_tool",
-        "crypto_network",
         "history",
         "idle_minute",
         "openai_call",

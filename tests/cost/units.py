@@ -34,6 +34,7 @@ ABANDONED: Mapping[ProviderName, Millis] = {"stripe": HOUR, "paypal": 3 * DAY}
 """Time after which a provider ends a checkout that nobody pays."""
 FOLLOWED_MAX = 12 * DAY
 CRYPTO = {"CRYPTO_NETWORKS": "base", "BASE_RPC_URLS": "https://base.example"}
+CRYPTO_MORE = {**CRYPTO, "CRYPTO_NETWORKS": "base,bitcoin", "BITCOIN_API_URLS": "https://bitcoin.example/api"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +230,8 @@ def _idle(env: Mapping[str, str] | None = None) -> Measured:
 
 
 def _crypto() -> Measured:
-    """Measure what one network with a chain adds to an idle minute."""
-    return _idle(CRYPTO).less(_idle(), MEASURED)
+    """Measure what a second network adds to an idle minute: Bitcoin, which is read block by block."""
+    return _idle(CRYPTO_MORE).less(_idle(CRYPTO), MEASURED)
 
 
 def _read(path: str) -> Measured:
@@ -337,6 +338,12 @@ UNITS: tuple[Unit, ...] = (
         title="Minute in which nothing happens",
         run=_idle,
         most={"reads": 15, "writes": 3, "trips": 10},
+    ),
+    Unit(
+        name="idle_minute_crypto",
+        title="Minute in which nothing happens, with a crypto network",
+        run=lambda: _idle(CRYPTO),
+        most={"reads": 18, "writes": 4},
     ),
     Unit(
         name="crypto_network",
