@@ -306,7 +306,10 @@ def pay(call: Call) -> Any:
         success_url=return_address(call, "success_url"),
         cancel_url=return_address(call, "cancel_url"),
     )
-    payment = call.services.payments.checkouts.begin_checkout(wanted, call.asked.operation, call.asked.fingerprint)
+    asked = call.asked
+    payment = call.services.payments.checkouts.begin_checkout(
+        wanted, asked.operation, asked.fingerprint, has_key=asked.has_key
+    )
     is_in_app = payment.flow == "intent"
     customer = call.services.payments.checkouts.app_customer(payment) if is_in_app else AppCustomer()
     return {

@@ -151,7 +151,10 @@ class ToolUser:
 
 
 def _purchase(provider: ProviderName) -> Measured:
-    """Measure a purchase from the checkout until nothing about it is due any more, less the minutes meanwhile."""
+    """Measure a purchase from the checkout until nothing about it is due any more, less the minutes meanwhile.
+
+    The app has shown the balance before.
+    """
     product = _shop()
     ann, told = product.person(credits_=0), [0]
 
@@ -163,7 +166,7 @@ def _purchase(provider: ProviderName) -> Measured:
             told[0] = product.deliver(provider, told[0])
         _follow(product, payment)
 
-    return without_minutes(product, measure(product, buy, pause=2 * HOUR))
+    return without_minutes(product, measure(product, buy, before=lambda: ann.get("/credits/balance"), pause=2 * HOUR))
 
 
 def _abandoned(provider: ProviderName) -> Measured:

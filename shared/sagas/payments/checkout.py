@@ -79,15 +79,17 @@ class Checkouts:
         self._places = PurchasePlaces(documents, clock, cancellations)
         self._landing = landing
 
-    def begin_checkout(self, wanted: PackageOrder, operation: OperationId, fingerprint: str) -> Payment:
-        """Return the payment, open at its provider.
+    def begin_checkout(
+        self, wanted: PackageOrder, operation: OperationId, fingerprint: str, *, has_key: bool = True
+    ) -> Payment:
+        """Return the payment, open at its provider. Without a key, no earlier call can have begun the payment.
 
         Raises AccountFrozen, AccountClosed, PackageNotFound, PackageLimitReached, TooManyCheckouts,
         ProviderNotConfigured, IdempotencyMismatch, ProviderRefused (the payment has failed), ProviderUnavailable and
         PaymentBusy (retry with the same key).
         """
         payment_id = derived_id("pay", operation)
-        known = self._payments.find(payment_id)
+        known = self._payments.find(payment_id) if has_key else None
         if known is not None:
             return self._resume(known, fingerprint)
         if wanted.provider not in self._providers:

@@ -48,13 +48,13 @@ class PaymentInbox:
         self._alerts = alerts
         self._clock = clock
 
-    def handle(self, notice_id: str) -> None:
+    def handle(self, notice_id: str, read: Document | None = None) -> None:
         """Handle a stored notice, `{provider}:{event id}`, unless the notice was handled.
 
-        A failed notice is left for the sweep. Raises only if the failure could not be recorded, or is not a
-        DomainError.
+        `read` is the notice's document, if the caller has it. A failed notice is left for the sweep. Raises only if
+        the failure could not be recorded, or is not a DomainError.
         """
-        document = self._documents.get(f"{COLLECTION}/{notice_id}")
+        document = read or self._documents.get(f"{COLLECTION}/{notice_id}")
         if document is None or document.data["status"] != "new":
             return
         try:

@@ -779,6 +779,31 @@ def test_each_event_is_an_occasion_to_ask_and_no_more(shop, provider):
     assert {d.data["status"] for d in shop.all("inbox")} == {"done"}
 
 
+def test_a_notice_that_was_handled_since_its_event_stays_done(shop):
+    payment = shop.begin()
+    shop.stripe.approve(payment.id)
+    notice = shop.stripe.events[-1]
+    shop.instance().inbox.store(notice)
+    name = f"stripe:{notice.id}"
+    told = shop.instance().inbox.get(name)
+    shop.instance().handler.handle(name)
+    done = shop.instance().inbox.get(name)
+
+    shop.instance().handler.handle(name, told)
+
+    assert done is not None
+    assert (done.data["status"], shop.instance().inbox.get(name)) == ("done", done)
+    assert shop.money() == (ALL, 0, 0)
+
+
+def test_a_checkout_without_a_key_meets_an_earlier_one_all_the_same(shop):
+    first = shop.begin()
+
+    again = shop.instance().checkouts.begin_checkout(shop.wanted(), OperationId("op_stripe_k"), "f", has_key=False)
+
+    assert again == first
+
+
 @BOTH
 @pytest.mark.parametrize("at", range(1, 6))
 def test_a_notice_that_two_deal_with_at_once_is_done(shop, provider, at):
