@@ -120,7 +120,8 @@ class Query:
     Without `order_by` documents come by path, ascending. `after` continues behind the given values of the `order_by`
     fields and, as one value more, the path of a document among those of equal values; or, without `order_by`, behind
     the given document path. `id_from` and `id_to` bound document ids, inclusive,
-    and cannot be combined with `order_by` or `group`. `is_paths_only`: the documents come without data, so that many
+    and cannot be combined with `order_by` or `group`. `is_newest_first`: documents come by path, descending; needs
+    an equality in `where`, and no `order_by` or `after`. `is_paths_only`: the documents come without data, so that many
     large documents fit into one answer.
     """
 
@@ -132,6 +133,7 @@ class Query:
     after: tuple[Value, ...] | None = None
     id_from: str | None = None
     id_to: str | None = None
+    is_newest_first: bool = False
     is_paths_only: bool = False
 
 

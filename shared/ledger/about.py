@@ -45,6 +45,8 @@ LABELS: Mapping[str, str] = {
 }
 """Label of each purpose. A model's name may follow the label."""
 PURPOSES = tuple(LABELS)
+CALL_PURPOSES: frozenset[str] = frozenset({"chat", "openai", "image", "agent", "tool", "embedding"})
+"""Purposes of holds that calls place. Only reservations have a note of their owner."""
 REF_TYPES = ("message", "call", "image_task", "agent_task", "payment", "reservation")
 
 REVENUE, WORLD, KEY = "revenue:", "world:", "key:"

@@ -17,6 +17,11 @@ Kind = Literal[
 POSTED_KINDS: frozenset[Kind] = frozenset({"grant", "refund", "charge", "expiry", "reversal", "adjustment"})
 """Kinds of entries that move posted credits (available + held − debt). History shows only these by default."""
 
+NOTELESS_KINDS: frozenset[Kind] = frozenset({"charge", "extension", "release"})
+"""Kinds of entries whose commands take no note."""
+CALL_KINDS: frozenset[Kind] = NOTELESS_KINDS | {"hold"}
+"""Kinds of entries that model calls make. They only tell that they have a note, since they are most entries."""
+
 AVAILABLE, HELD, DEBT = "available", "held", "debt"
 OWN = frozenset({AVAILABLE, HELD, DEBT})
 BREAKAGE, ABSORBED, ADJUSTMENT = "breakage", "absorbed", "adjustment"

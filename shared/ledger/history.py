@@ -7,15 +7,18 @@ import orjson
 
 from shared.kernel.clock import Millis
 from shared.kernel.ids import HoldId, Uid
+from shared.ledger.about import CALL_PURPOSES
 from shared.ledger.account import Account
-from shared.ledger.entries import POSTED_KINDS
+from shared.ledger.entries import NOTELESS_KINDS, POSTED_KINDS
 from shared.ledger.errors import EntryNotFound, IntegrityFailed
 from shared.ledger.store import AccountStore, StoredEntry
 from shared.ledger.views import EntryView, HistoryPage, entry_view, hold_needed
 
 HISTORY_WINDOW = 100
-"""Number of entry ids in one window. Entries are read back from the head in windows, filtered by the wanted kinds."""
+"""Number of entries that are read at once in search of an API key or an object."""
 HISTORY_WINDOWS_MAX = 20
+GUESSES_MAX = 2
+"""Number of guesses between two halvings, in the search for an entry by time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,58 +54,87 @@ class EntryHistory:
     def page(self, account: Account, wanted: EntryFilter, *, before: int | None, limit: int) -> HistoryPage:
         """Return wanted entries below seq `before`, newest first.
 
-        One call reads a bounded number of entries. So a page may be short or empty and still have a `before` to
-        continue from.
+        Entries of other kinds are not read. One call reads a bounded number of entries. So a page may be short or empty
+        and still have a `before` to continue from.
         """
-        uid = account.uid
-        oldest, last = self._bounds(account, wanted, before)
+        last, searched = self._last(account, wanted, before)
+        if wanted.is_about_any:
+            found, rest = self._read(account, wanted, last, max(1, limit - searched))
+        else:
+            found, rest = self._searched(account, wanted, last, limit)
+        return HistoryPage(items=tuple(self._noted(account.uid, found, self._views(account, found))), before=rest)
+
+    def _searched(
+        self, account: Account, wanted: EntryFilter, last: int, limit: int
+    ) -> tuple[list[StoredEntry], int | None]:
+        """Return the entries up to `last` that are about the wanted key and object, and where to continue, or None."""
         found: list[StoredEntry] = []
+        before: int | None = last + 1
         for _ in range(HISTORY_WINDOWS_MAX):
-            if last < oldest or len(found) > limit:
+            if before is None or len(found) > limit:
                 break
-            first = max(oldest, last - HISTORY_WINDOW + 1)
-            stored = self._store.entries(uid, first, last, wanted.kinds)
-            found += self._those(account, wanted, stored[::-1])
-            last = first - 1
-        page = self._noted(uid, self._views(account, found[:limit]))
-        before = page[-1].seq if len(found) > limit else last + 1
-        return HistoryPage(items=tuple(page), before=before if before > oldest else None)
+            window, before = self._read(account, wanted, before - 1, HISTORY_WINDOW)
+            views = self._views(account, window)
+            found += [entry for entry, view in zip(window, views, strict=True) if wanted.has(view)]
+        return found[:limit], found[limit - 1].seq if len(found) > limit else before
+
+    def _read(
+        self, account: Account, wanted: EntryFilter, last: int, limit: int
+    ) -> tuple[list[StoredEntry], int | None]:
+        """Return at most `limit` entries of the wanted kinds and times up to `last`, newest first.
+
+        The second value is the seq below which others may follow; None if there are no others.
+        """
+        stored = self._store.newest(account.uid, 1, last, wanted.kinds, limit) if last >= 1 else []
+        first = stored[-1] if len(stored) == limit else None
+        is_more = first is not None and first.seq > 1 and (wanted.since is None or _at(first) >= wanted.since)
+        in_time = [each for each in stored if _is_within(each, wanted)]
+        return in_time, first.seq if first is not None and is_more else None
 
     def entry(self, account: Account, seq: int) -> EntryView:
         """Return one entry, with its note. Raises EntryNotFound."""
         stored = self._store.entries(account.uid, seq, seq) if 1 <= seq <= account.seq else []
         if not stored:
             raise EntryNotFound
-        [view] = self._noted(account.uid, self._views(account, stored))
+        [view] = self._noted(account.uid, stored, self._views(account, stored))
         return view
 
-    def _bounds(self, account: Account, wanted: EntryFilter, before: int | None) -> tuple[int, int]:
-        """Return the first and the last seq that match the wanted times."""
-        last = min(account.seq, account.seq if before is None else before - 1)
-        oldest = 1 if wanted.since is None else self._first_at(account.uid, wanted.since, last)
-        if wanted.until is not None:
-            last = self._first_at(account.uid, wanted.until + 1, last) - 1
-        return oldest, last
+    def _last(self, account: Account, wanted: EntryFilter, before: int | None) -> tuple[int, int]:
+        """Return the last seq that may be wanted, and the number of entries read to find that seq.
 
-    def _first_at(self, uid: Uid, at: Millis, last: int) -> int:
-        """Return the first seq whose entry is of `at` or later, `last` + 1 if none is: entries are in order of time."""
-        low, high = 1, last + 1
-        while low < high:
-            middle = (low + high) // 2
-            stored = self._store.entries(uid, middle, middle)
-            if not stored:
-                raise IntegrityFailed(uid=uid, seq=middle, rule="sequence")
-            if orjson.loads(stored[0].body)["at"] < at:
-                low = middle + 1
+        A page that begins below another begins below the end of the wanted time as well, so nothing is searched.
+        """
+        if before is not None:
+            return min(account.seq, before - 1), 0
+        if wanted.until is None or wanted.until >= account.at:
+            return account.seq, 0
+        return self._last_until(account, wanted.until)
+
+    def _last_until(self, account: Account, until: Millis) -> tuple[int, int]:
+        """Return the last seq whose entry is of `until` or earlier, 0 if none is, and the number of entries read.
+
+        Entries are in order of time. The search guesses the place by the times at both ends of what is left, and halves
+        what is left after GUESSES_MAX guesses, so that few entries are read however the times are spread.
+        """
+        low, high, reads = 0, account.seq + 1, 0
+        low_at, high_at = None, account.at
+        while high - low > 1:
+            if low_at is None:
+                middle = 1
+            elif reads % (GUESSES_MAX + 1) == GUESSES_MAX:
+                middle = (low + high) // 2
             else:
-                high = middle
-        return low
-
-    def _those(self, account: Account, wanted: EntryFilter, stored: Sequence[StoredEntry]) -> Sequence[StoredEntry]:
-        if wanted.is_about_any:
-            return stored
-        views = self._views(account, stored)
-        return [entry for entry, view in zip(stored, views, strict=True) if wanted.has(view)]
+                part = (until - low_at) * (high - low) // max(1, high_at - low_at)
+                middle = max(low + 1, min(low + part, high - 1))
+            stored, reads = self._store.entries(account.uid, middle, middle), reads + 1
+            if not stored:
+                raise IntegrityFailed(uid=account.uid, seq=middle, rule="sequence")
+            at = _at(stored[0])
+            if at <= until:
+                low, low_at = middle, at
+            else:
+                high, high_at = middle, at
+        return low, reads
 
     def _views(self, account: Account, stored: Sequence[StoredEntry]) -> list[EntryView]:
         """Return the entries as views. The holds that older entries name are read together."""
@@ -112,6 +144,28 @@ class EntryHistory:
         pairs = zip(stored, needed, strict=True)
         return [entry_view(entry, holds.get(HoldId(name)) if name else None) for entry, name in pairs]
 
-    def _noted(self, uid: Uid, entries: list[EntryView]) -> list[EntryView]:
-        notes = self._store.notes(uid, {entry.operation for entry in entries})
+    def _noted(self, uid: Uid, stored: Sequence[StoredEntry], entries: Sequence[EntryView]) -> list[EntryView]:
+        """Return the entries with their notes. Notes are read for entries that have one, and for those that do not
+        tell.
+        """
+        pairs = zip(stored, entries, strict=True)
+        notes = self._store.notes(uid, {entry.operation for each, entry in pairs if _may_have_note(each, entry)})
         return [replace(entry, note=notes.get(entry.operation)) for entry in entries]
+
+
+def _may_have_note(stored: StoredEntry, entry: EntryView) -> bool:
+    """Return False if the entry tells that it has no note, or is of a call, which has none."""
+    if stored.has_note is not None:
+        return stored.has_note
+    return stored.kind not in NOTELESS_KINDS and not (stored.kind == "hold" and entry.about.purpose in CALL_PURPOSES)
+
+
+def _at(entry: StoredEntry) -> Millis:
+    return Millis(orjson.loads(entry.body)["at"])
+
+
+def _is_within(entry: StoredEntry, wanted: EntryFilter) -> bool:
+    if wanted.since is None and wanted.until is None:
+        return True
+    at = _at(entry)
+    return (wanted.since is None or at >= wanted.since) and (wanted.until is None or at <= wanted.until)

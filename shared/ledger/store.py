@@ -52,7 +52,7 @@ from shared.ledger.document_paths import (
     lot_path,
     operation_path,
 )
-from shared.ledger.entries import Entry, body_hash, genesis
+from shared.ledger.entries import CALL_KINDS, Entry, body_hash, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.hold_names import capture_operation
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing, from_base64, to_base64
@@ -107,6 +107,8 @@ class StoredEntry:
     signature: str
     kind: str
     schema: int = SCHEMA
+    has_note: bool | None = None
+    """True if the entry's operation has a note. None: the entry does not tell, since it is old or of a call."""
 
 
 class AccountStore:
@@ -206,17 +208,22 @@ class AccountStore:
             return None
         return next((seq for seq, entry in zip(seqs, entries, strict=True) if entry is not None), None)
 
-    def entries(self, uid: Uid, first: int, last: int, kinds: frozenset[str] | None = None) -> list[StoredEntry]:
-        """Return the stored entries `first` to `last`, in order. Missing entries are left out.
+    def entries(self, uid: Uid, first: int, last: int) -> list[StoredEntry]:
+        """Return the stored entries `first` to `last`, in order. Missing entries are left out."""
+        return self.entries_from(uid, first, last, last - first + 1)
 
-        With `kinds`, only entries of these kinds are read.
+    def newest(self, uid: Uid, first: int, last: int, kinds: frozenset[str], limit: int) -> list[StoredEntry]:
+        """Return at most `limit` stored entries of these kinds among `first` to `last`, newest first.
+
+        No other entries are read. Fewer: there are no others.
         """
         query = Query(
             collection=f"{account_path(uid)}/entries",
-            limit=last - first + 1,
-            where=() if kinds is None else (Where("kind", "in", sorted(kinds)),),
+            limit=limit,
+            where=(Where("kind", "in", sorted(kinds)),),
             id_from=entry_id(first),
-            id_to=entry_id(last),
+            id_to=entry_id(min(last, SEQ_MAX)),
+            is_newest_first=True,
         )
         return [_stored_entry(document) for document in self._documents.query(query)]
 
@@ -317,14 +324,15 @@ class AccountStore:
         self, uid: Uid, command: Command, decision: Decision[Receipt], snapshot: Snapshot, nonce: str
     ) -> Iterable[Write]:
         """Yield the writes of one decision: entries, the operation's record, the note, archived lots and holds."""
+        note = getattr(command, "note", "")
         for entry in decision.entries:
-            yield Create(entry_path(uid, entry.seq), self._entry_data(entry))
+            yield Create(entry_path(uid, entry.seq), self._entry_data(entry, has_note=bool(note)))
         ended = _charged_hold(command, decision)
         if is_recorded(command):
             path = operation_path(uid, command.operation)
             record = self._sealed(path, encode_operation(command, decision.receipt, nonce, ended))
             yield Create(path, {**record, **_lifetime(command, decision.account.at)})
-        if note := getattr(command, "note", ""):
+        if note:
             yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note})
         for lot in decision.archive.lots.values():
             path = lot_path(uid, lot.id)
@@ -336,10 +344,11 @@ class AccountStore:
             path = hold_path(uid, hold.id)
             yield Put(path, self._sealed(path, encode_hold(hold)), snapshot.versions.get(path))
 
-    def _entry_data(self, entry: Entry) -> Data:
+    def _entry_data(self, entry: Entry, *, has_note: bool) -> Data:
         """Return the fields of an entry's document. The hash follows from the body, so that it is not stored."""
         signature = self._keys.sign(ENTRY_CONTEXT, entry.hash.encode())
-        return {"kind": entry.kind, "body": entry.body, "signature": from_base64(signature)}
+        told = {"has_note": has_note} if has_note or entry.kind not in CALL_KINDS else {}
+        return {"kind": entry.kind, "body": entry.body, "signature": from_base64(signature), **told}
 
     def _sealed(self, path: str, state: str) -> Data:
         return {"state": state, "seal": self._keys.mark(self._record(path, state))}
@@ -487,6 +496,7 @@ def _stored_entry(document: Document) -> StoredEntry:
         signature=to_base64(signature) if isinstance(signature, bytes) else str(signature),
         kind=str(data.get("kind")),
         schema=_int(data.get("schema", SCHEMA)),
+        has_note=None if data.get("has_note") is None else bool(data["has_note"]),
     )
 
 

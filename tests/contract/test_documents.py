@@ -1,5 +1,6 @@
 """Both stores keep the same rules: what holds in memory holds on Firestore."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -255,6 +256,19 @@ def test_query_bounds_ids_among_documents_of_some_kinds(documents):
     found = documents.query(Query(collection="things", limit=9, where=wanted, id_from="b", id_to="e"))
 
     assert [document.id for document in found] == ["b", "c", "e"]
+
+
+def test_query_returns_the_newest_ids_of_some_kinds_first(documents):
+    kinds = dict(zip("abcdef", ("x", "y", "x", "z", "y", "x"), strict=True))
+    documents.commit([Create(f"things/{name}", {"kind": kind}) for name, kind in kinds.items()])
+    wanted = (Where("kind", "in", ["x", "y"]),)
+    query = Query(collection="things", limit=2, where=wanted, id_from="b", id_to="e", is_newest_first=True)
+
+    found = documents.query(query)
+    one = documents.query(replace(query, where=(Where("kind", "in", ["x"]),)))
+
+    assert [document.id for document in found] == ["e", "c"]
+    assert [document.id for document in one] == ["c"]
 
 
 def test_a_query_filters_sorts_and_pages_by_fields(documents):

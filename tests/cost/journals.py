@@ -6,6 +6,7 @@ from functools import cache
 from shared.kernel.clock import DAY, HOUR, SECOND
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
 from shared.kernel.money import Micro
+from shared.ledger.about import about
 from shared.ledger.commands import Capture, Charge, Command, Grant, PlaceHold
 from tests.cost.product import CREDIT, Caller, Product
 
@@ -55,6 +56,7 @@ def _hold(uid: Uid, number: int) -> PlaceHold:
         lifetime=HOUR,
         principal=uid,
         tags=(("model", "small"),),
+        about=about("chat", model="small"),
     )
 
 

@@ -31,6 +31,7 @@ from shared.platform.memory.documents import MemoryDocuments
 from tests.support.live import check_live, check_live_changes, collection_of, is_live, schema_of
 
 INDEXES_FILE = Path(__file__).resolve().parents[2] / "firestore.indexes.json"
+NAME = "__name__"
 DISJUNCTIONS_MAX = 30
 OVERRIDES_MAX = 200
 COMPOSITES_MAX = 200
@@ -98,6 +99,8 @@ def shape_of(query: Query) -> Shape:
     _require(len(contains) <= 1, query, "it has several array_contains conditions")
     _require(_disjunctions(query) <= DISJUNCTIONS_MAX, query, f"its `in` lists expand to more than {DISJUNCTIONS_MAX}")
     _require(not (query.id_from or query.id_to) or not (ranged or query.order_by), query, "it bounds ids and a field")
+    is_equal = bool(operators["=="] | operators["in"])
+    _require(not query.is_newest_first or (is_equal and not query.order_by), query, "a key scan is never descending")
     sort = _sort(query, ranged, fixed=operators["=="])
     return Shape(
         collection=query.collection.rpartition("/")[2],
@@ -115,6 +118,8 @@ def _sort(query: Query, ranged: set[str], *, fixed: set[str]) -> tuple[Column, .
         for order in query.order_by
         if order.field not in fixed - ranged
     ]
+    if query.is_newest_first:
+        columns.append((NAME, "DESCENDING"))
     if not ranged:
         return tuple(columns)
     (bounded,) = ranged
@@ -203,8 +208,7 @@ def _prefix(columns: tuple[Column, ...], sort: tuple[Column, ...]) -> frozenset[
 
 def _composite(item: Mapping) -> Composite:
     columns = [(each["fieldPath"], _mode(each)) for each in item["fields"]]
-    if columns[-1][0] == "__name__":
-        _refuse(columns[-1][1] != columns[-2][1], "a document name sorted against its field is not modelled here")
+    if len(columns) > 1 and columns[-1] == (NAME, columns[-2][1]):
         columns.pop()
     _refuse(len(columns) < 2, f"{item['collectionGroup']}: one field is a fieldOverride, not a composite index")
     return Composite(item["collectionGroup"], item["queryScope"], tuple(columns))

@@ -67,8 +67,8 @@ def _add_filters(structured: Any, conditions: Sequence[Where], bounds: Sequence[
 
 
 def _orders(query: Query) -> list[tuple[str, bool]]:
-    if not query.order_by and query.after is not None:
-        return [(NAME, False)]
+    if not query.order_by and (query.is_newest_first or query.after is not None):
+        return [(NAME, query.is_newest_first)]
     orders = [(order.field, order.descending) for order in query.order_by]
     is_by_name = query.after is not None and len(query.after) > len(orders)
     return [*orders, (NAME, orders[-1][1])] if is_by_name else orders

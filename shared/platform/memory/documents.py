@@ -134,7 +134,10 @@ class MemoryDocuments:
         return self._ticks
 
     def _candidates(self, query: Query) -> Iterator[Document]:
-        """Yield the documents that may match, by path. Those before `after` are left out where paths alone tell."""
+        """Yield the documents that may match, by path, newest first if the query asks so.
+
+        Those before `after` are left out where paths alone tell.
+        """
         if query.group:
             groups = [name for name in self._ids if name.rpartition("/")[2] == query.collection]
             return map(
@@ -145,7 +148,8 @@ class MemoryDocuments:
             bounds.append(str(query.after[0]).rpartition("/")[2])
         first = bisect_left(ids, max(bounds))
         last = len(ids) if query.id_to is None else bisect_right(ids, query.id_to)
-        return (self._documents[f"{query.collection}/{id_}"] for id_ in ids[first:last])
+        among = ids[first:last][::-1] if query.is_newest_first else ids[first:last]
+        return (self._documents[f"{query.collection}/{id_}"] for id_ in among)
 
 
 class MemoryWatch:

@@ -1,9 +1,21 @@
-from shared.kernel.ids import HoldId, operation_id
-from shared.kernel.money import Micro
-from shared.ledger.commands import PlaceHold, Release
-from shared.ledger.history import HISTORY_WINDOW, HISTORY_WINDOWS_MAX
+"""Pages of an account's history: whole, in order, and no more documents read than shown."""
+
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from shared.kernel.clock import MINUTE
+from shared.kernel.documents import Create, Data, Put
+from shared.ledger.account import Account
+from shared.ledger.history import EntryFilter, EntryHistory
+from shared.ledger.store import AccountStore, entry_path
 from shared.platform.memory.documents import MemoryDocuments
-from tests.support.ledgers import UID, World, charge, grant
+from tests.support.books import NOW, adjust
+from tests.support.ledgers import KEYS, UID, World, charge, grant
+
+ACCOUNT_DOCUMENTS = ("accounts", "sealed")
+"""Documents that are read for the account of each page."""
 
 
 def test_pages_meet_without_a_gap_and_the_last_one_says_so():
@@ -21,30 +33,6 @@ def test_pages_meet_without_a_gap_and_the_last_one_says_so():
     assert ledger.history(UID, before=None, limit=5).before is None
 
 
-def test_a_rare_kind_far_back_is_found_in_bounded_steps():
-    ledger = World().ledger
-    ledger.execute(UID, grant("g", 100))
-    for number in range(HISTORY_WINDOW * HISTORY_WINDOWS_MAX // 2 + 1):
-        hold = HoldId(f"hold_{number}")
-        place = PlaceHold(
-            operation=operation_id("place", hold),
-            amount=Micro(1),
-            hold=hold,
-            purpose="chat",
-            lifetime=1_000_000,
-            principal=UID,
-        )
-        ledger.execute(UID, place)
-        ledger.execute(UID, Release(operation=operation_id("release", hold), hold=hold))
-
-    first = ledger.history(UID, before=None, limit=10)
-    second = ledger.history(UID, before=first.before, limit=10)
-
-    assert first.items == ()
-    assert [entry.kind for entry in second.items] == ["grant"]
-    assert second.before is None
-
-
 class Counting(MemoryDocuments):
     """A store that counts the documents that queries have read."""
 
@@ -54,6 +42,10 @@ class Counting(MemoryDocuments):
         found = super().query(query)
         self.read += len(found)
         return found
+
+    def get_all(self, paths):
+        self.read += len(set(paths))
+        return super().get_all(paths)
 
 
 def test_history_reads_no_entry_of_a_kind_that_is_not_wanted():
@@ -69,7 +61,112 @@ def test_history_reads_no_entry_of_a_kind_that_is_not_wanted():
 
     assert empty.items == ()
     assert [entry.kind for entry in grants.items] == ["grant"]
-    assert documents.read == 1
+    assert documents.read == 1 + 2 * len(ACCOUNT_DOCUMENTS)
+
+
+def store_on(documents: MemoryDocuments) -> AccountStore:
+    return AccountStore(documents, KEYS, "demo-test")
+
+
+def data_of(documents: MemoryDocuments, path: str) -> Data:
+    document = documents.get(path)
+    assert document is not None
+    return document.data
+
+
+def long_history(documents: MemoryDocuments, count: int) -> Account:
+    """Store `count` entries, a charge in each minute and every fifth a hold, and return their account."""
+    world = World(documents=documents)
+    world.ledger.execute(UID, grant("g", 1_000))
+    world.ledger.execute(UID, charge("c", 1))
+    account = store_on(documents).read(UID).head.account
+    data = data_of(documents, entry_path(UID, 2))
+    body = orjson.loads(str(data["body"]))
+    for first in range(3, count + 1, 2_000):
+        documents.commit(
+            [
+                Create(
+                    entry_path(UID, seq),
+                    {
+                        **{name: data[name] for name in data if name != "has_note"},
+                        "kind": "hold" if seq % 5 == 0 else "charge",
+                        "body": orjson.dumps({**body, "seq": seq, "op": f"o{seq}", "at": NOW + seq * MINUTE}).decode(),
+                    },
+                )
+                for seq in range(first, min(first + 2_000, count + 1))
+            ]
+        )
+    return replace(account, seq=count, at=NOW + count * MINUTE)
+
+
+@pytest.mark.parametrize("count", [100, 10_000, 100_000])
+def test_history_page_reads_as_many_documents_as_it_shows(count):
+    documents = Counting()
+    account = long_history(documents, count)
+    history, limit = EntryHistory(store_on(documents)), 20
+    middle = NOW + count // 2 * MINUTE
+    pages = {
+        "newest": (EntryFilter(), None),
+        "old": (EntryFilter(), count // 3),
+        "rare": (EntryFilter(kinds=frozenset({"grant"})), None),
+        "none": (EntryFilter(kinds=frozenset({"refund"})), None),
+        "holds": (EntryFilter(kinds=frozenset({"hold"})), None),
+        "since": (EntryFilter(since=NOW + (count - 3) * MINUTE), None),
+        "until": (EntryFilter(until=middle), None),
+    }
+    for name, (wanted, before) in pages.items():
+        documents.read = 0
+        page = history.page(account, wanted, before=before, limit=limit)
+        assert documents.read + len(ACCOUNT_DOCUMENTS) <= 22, name
+        assert len(page.items) <= limit, name
+    until = history.page(account, EntryFilter(until=middle), before=None, limit=limit)
+    assert [entry.seq for entry in until.items][:3] == [each for each in range(count // 2, 0, -1) if each % 5][:3]
+
+
+@pytest.mark.parametrize("first", [0, 1, 4, 9, 10, 11])
+def test_history_until_a_time_ends_at_the_last_entry_of_that_time(first):
+    """Several entries share a time, and the times are spread unevenly."""
+    world = World()
+    for number in range(10):
+        world.ledger.execute(UID, grant(f"g{number}", 1))
+        world.clock.advance(0 if number in {2, 3, 4} else MINUTE * 10**number)
+    at = {entry.seq: entry.at for entry in world.ledger.history(UID, before=None, limit=20).items}
+    until = at[first] if first in at else (NOW - 1 if first == 0 else world.clock.now())
+
+    page = world.ledger.history(UID, before=None, limit=20, wanted=EntryFilter(until=until))
+    seqs = [entry.seq for entry in page.items]
+    while page.before is not None:
+        page = world.ledger.history(UID, before=page.before, limit=20, wanted=EntryFilter(until=until))
+        seqs += [entry.seq for entry in page.items]
+
+    assert seqs == [seq for seq in range(10, 0, -1) if at[seq] <= until]
+
+
+def test_history_reads_notes_of_entries_that_have_one_or_do_not_tell():
+    documents = Counting()
+    world = World(documents=documents)
+    world.ledger.execute(UID, grant("g", 1_000))
+    world.ledger.execute(UID, adjust(5))
+    for number in range(3):
+        world.ledger.execute(UID, charge(f"c{number}", 1))
+    old = data_of(documents, entry_path(UID, 2))
+    documents.commit([Put(entry_path(UID, 2), {name: old[name] for name in old if name != "has_note"})])
+    documents.read = 0
+
+    page = world.ledger.history(UID, before=None, limit=10)
+
+    assert [entry.note for entry in page.items] == [None, None, None, "why", None]
+    assert documents.read == len(ACCOUNT_DOCUMENTS) + 5 + 1
+
+
+def test_old_entries_of_calls_are_asked_for_no_note():
+    documents = Counting()
+    account = long_history(documents, 100)
+    documents.read = 0
+
+    EntryHistory(store_on(documents)).page(account, EntryFilter(), before=90, limit=20)
+
+    assert documents.read == 20
 
 
 def test_an_account_that_is_not_open_has_no_history():
