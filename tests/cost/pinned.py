@@ -19,24 +19,24 @@ openai_response_stored    4.2      14        0            3         2    8.2    
 embedding                 3.2       8        0            3         1    7.2      0      1         0    962
 image                      15      23        0            4         3   20.2      0      7         0   4901
 agent_tool                6.7      25        0          2.2       2.2     13      0   10.1         0   5737
-purchase_stripe            16      21        0            5         1     23      2    5.2         1   3905
-purchase_paypal            16      23        0            5         1     24      4    5.2         1   3832
+purchase_stripe            16      21        0            5         1     23      2    5.2         1   3915
+purchase_paypal            16      23        0            5         1     24      4    5.2         1   3842
 abandoned_stripe            6      10        0            3         0     10      2      3         1   2035
 abandoned_paypal            2      12        0            1         0     39      8      2         0   1893
 idle_minute              12.4       2        0            1         0   14.2      0      0         0      0
 idle_minute_crypto       17.4     2.6        0            1         0   18.6      0      0         0      0
 crypto_network              3       1        0            0         0      3      0      0         0      0
 balance                     2       0        0            1         0      1      0      0         0      0
-history                    72       0        0            1         0      3      0      0         0      0
+history                    22       0        0            1         0      2      0      0         0      0
 analytics                  10       0        0            1         0      6      0      0         0      0
 reservation               6.2      18        0            6         2   14.2      0      5         0   3274
-sign_up                    16      15        0            5         1     23      0      9         0   3332
+sign_up                    16      15        0            5         1     23      0      9         0   3342
 """
 
 
 GROWTH = """
-history_page                93         93         93         93
-history_of_kind              5         22         22         22
+history_page                22         22         22         22
+history_of_kind              3          3          3          3
 export                    1.06          1          1          1
 verify                    1.06          1          1          1
 audit                     1.09          1          1          1
