@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.cost import pinned
-from tests.cost.laws import LAWS, Law
+from tests.cost.laws import LAWS, Grown, Law
 from tests.cost.metering import COLUMNS, Cost, Measured, plain
 from tests.cost.page import PAGE, cost_page
 from tests.cost.units import UNITS
@@ -29,11 +29,11 @@ def main(command: str, names: Sequence[str]) -> int:
             if unit.name in names or not names:
                 _show(unit.name, unit.run())
         return 0
-    if command == "growth":
-        return min(1, sum(_is_late(law) for law in LAWS))
-    if command == "pin":
-        _pin(_measured(), {law.name: _counts(law) for law in LAWS})
-        return 0
+    if command in {"growth", "pin"}:
+        growth = {law.name: _grown(law) for law in LAWS}
+        if command == "pin":
+            _pin(_measured(), {law.name: _counts(law, growth[law.name]) for law in LAWS})
+        return _late(growth)
     sys.stderr.write(f"{__doc__}\n")
     return 2
 
@@ -54,24 +54,31 @@ def _compare(costs: Mapping[str, Cost]) -> int:
     return 1 if changed else 0
 
 
-def _is_late(law: Law) -> bool:
-    """Print the counts and the milliseconds of a law at each size. Return True if an act took too long."""
-    late = False
+def _grown(law: Law) -> Sequence[Grown]:
+    """Measure a law at each size, and print the counts and the milliseconds."""
+    grown = []
     for size in law.measured_sizes():
-        grown = law.run(size)
-        late = law.milliseconds_most is not None and grown.milliseconds > law.milliseconds_most
-        mark = f" > {law.milliseconds_most}" if late else ""
-        sys.stdout.write(
-            f"{law.name:24}{size:10,}{grown.count:12,g} {law.counted:24}{grown.milliseconds:10.3f} ms{mark}\n"
-        )
-    return late
+        each = law.run(size)
+        mark = f" > {law.milliseconds_most}" if _is_late(law, each) else ""
+        count = f"{each.count:12,g} {law.counted:24}"
+        sys.stdout.write(f"{law.name:24}{size:10,}{count}{each.milliseconds:10.3f} ms{mark}\n")
+        grown.append(each)
+    return grown
 
 
-def _counts(law: Law) -> Sequence[float]:
-    """Return the counts at the sizes that are measured now, and the pinned ones at the others."""
-    measured = [law.run(size).count for size in law.measured_sizes()]
+def _is_late(law: Law, grown: Grown) -> bool:
+    return law.milliseconds_most is not None and grown.milliseconds > law.milliseconds_most
+
+
+def _late(growth: Mapping[str, Sequence[Grown]]) -> int:
+    """Return the exit code: 1 if an act took too long at its largest size."""
+    return int(any(_is_late(law, growth[law.name][-1]) for law in LAWS))
+
+
+def _counts(law: Law, grown: Sequence[Grown]) -> Sequence[float]:
+    """Return the measured counts, and the pinned ones at the sizes that were not measured."""
     known = pinned.pinned_growth().get(law.name, [0] * len(law.sizes))
-    return [*measured, *known[len(measured) :]]
+    return [*(each.count for each in grown), *known[len(grown) :]]
 
 
 def _pin(costs: Mapping[str, Cost], growth: Mapping[str, Sequence[float]]) -> None:
