@@ -41,8 +41,8 @@ export                    1.06          1          1          1
 verify                    1.06          1          1          1
 audit                     1.09          1          1          1
 audit_again               1.09       0.25       0.05       0.03
-delete_conversation       0.07       0.02       0.01          0
-leave                     2.94       0.86       0.08       0.08
+delete_conversation       0.07       0.02          0          0
+leave                     2.94       0.86       0.09       0.03
 agent_steps                0.1        0.1        0.1
 charge                    2425       6768       6770
 """
