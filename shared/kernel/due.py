@@ -6,6 +6,7 @@ from typing import cast
 
 from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Document, Documents, Order, Query, Value, Where
+from shared.kernel.schemas import stored_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,6 @@ class DueList:
 
 
 def due_place(document: Document) -> DuePlace:
-    """Return the place behind a due document."""
-    at = document.data["due_at"]
+    """Return the place behind a due document, also behind one that this release cannot read."""
+    at = stored_fields(document)["due_at"]
     return DuePlace(from_datetime(at) if isinstance(at, datetime) else cast("Millis", at), document.path)

@@ -106,11 +106,11 @@ def opened(document: Document, schemas: Schemas) -> Document:
     number = document.data.get(SCHEMA_VERSION)
     version = schema.unnumbered(data) if number is None else number
     if not isinstance(version, int) or isinstance(version, bool) or not schema.knows(version):
-        return replace(document, data=RefusedData(kind, version), schema_version=version)
+        return replace(document, data=RefusedData(kind, version, data), schema_version=version)
     try:
         told = data if version == schema.version else dict(schema.reads[version](document.path, data))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return replace(document, data=RefusedData(kind, version), schema_version=number)
+        return replace(document, data=RefusedData(kind, version, data), schema_version=number)
     return replace(document, data=told, schema_version=number)
 
 
@@ -133,12 +133,21 @@ def brought_up(document: Document, schemas: Schemas) -> Write:
     return Put(document.path, document.data, document.version)
 
 
-class RefusedData(Mapping[str, Value]):
-    """Data of a document whose version is unknown. Every use raises SchemaUnknown."""
+def stored_fields(document: Document) -> Data:
+    """Return the fields of an opened document, those of an unknown version as stored. For places in a query alone."""
+    return document.data.stored if isinstance(document.data, RefusedData) else document.data
 
-    def __init__(self, kind: str, found: Value) -> None:
+
+class RefusedData(Mapping[str, Value]):
+    """Data of a document whose version is unknown. Every use raises SchemaUnknown.
+
+    `stored` has the fields as stored, which only the place in a query's order may be read from.
+    """
+
+    def __init__(self, kind: str, found: Value, stored: Data) -> None:
         self._kind = kind
         self._found = found
+        self.stored = stored
 
     def __getitem__(self, name: str) -> Value:
         """Raise SchemaUnknown."""

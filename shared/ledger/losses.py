@@ -30,7 +30,7 @@ from shared.kernel.documents import (
     Write,
 )
 from shared.kernel.erasing import ERASE_PAGE, delete_matching
-from shared.kernel.events import Alerts, log
+from shared.kernel.events import Alerts, log, log_error
 from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.kernel.money import MICRO_PER_CREDIT
 from shared.ledger.entries import ABSORBED, DEBT
@@ -235,7 +235,7 @@ class Losses:
         while True:
             page = self._windows(_window_number(self._clock.now()), after)
             for document in page:
-                for row, each in _window(document).rows.items():
+                for row, each in _readable_rows(document).items():
                     totals[row.model, row.cause] = totals.get((row.model, row.cause), LossSum()) + each
             after = page[-1].path if len(page) == PAGE else ""
             if not after or deadline.is_over():
@@ -376,6 +376,15 @@ def _window_write(loss: Loss, window: LossWindow) -> Write:
         "state": canonical({"rows": rows}).decode(),
     }
     return Create(path, data) if window.version is None else Put(path, data, window.version)
+
+
+def _readable_rows(document: Document) -> Mapping[Row, LossSum]:
+    """Return the rows of a window. A window that this release cannot read is logged, and has none."""
+    try:
+        return _window(document).rows
+    except Exception as error:  # noqa: BLE001  # one broken window must not hide the losses of all others
+        log_error("losses_not_readable", error, window=document.id)
+        return {}
 
 
 def _window(document: Document) -> LossWindow:

@@ -21,6 +21,7 @@ from shared.kernel.errors import DomainError
 from shared.kernel.events import Publisher, TopicMessage
 from shared.kernel.ids import Uid, random_token
 from shared.kernel.money import format_credits
+from shared.kernel.schemas import stored_fields
 from shared.ledger.analytics import clear_days, folded_days
 from shared.ledger.ledger import Ledger
 from shared.ledger.markers import RELAY, SHARD_SPAN, announced_seq, clearing, is_waiting, marker_path
@@ -89,7 +90,7 @@ class Relay:
             where=(Where(RELAY, ">=", first), Where(RELAY, "<", first + before)),
             order_by=(Order(RELAY),),
             limit=limit,
-            after=None if after is None else (after.data[RELAY], after.path),
+            after=None if after is None else (stored_fields(after)[RELAY], after.path),
         )
         return self._documents.query(query)
 

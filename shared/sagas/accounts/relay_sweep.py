@@ -98,15 +98,14 @@ class _WaitingQueue:
         list(self._pool.map(self._read, short))
 
     def _read(self, shard: _WaitingShard) -> None:
-        """Read the next markers of the shard. Markers that this release cannot read are left out.
-
-        If a whole page cannot be read, this run leaves the rest of the shard.
-        """
-        found = self._relay.waiting(shard.number, self._before, SHARD_PAGE, shard.last)
-        readable = [marker for marker in found if not isinstance(marker.data, RefusedData)]
-        shard.markers.extend(readable)
-        shard.is_read = len(found) < SHARD_PAGE or not readable
-        shard.last = readable[-1] if readable else shard.last
+        """Read the next markers of the shard. Markers that this release cannot read are left out."""
+        readable: list[Document] = []
+        while not readable and not shard.is_read:
+            found = self._relay.waiting(shard.number, self._before, SHARD_PAGE, shard.last)
+            readable = [marker for marker in found if not isinstance(marker.data, RefusedData)]
+            shard.markers.extend(readable)
+            shard.is_read = len(found) < SHARD_PAGE
+            shard.last = found[-1] if found else shard.last
 
 
 def _waiting_since(shard: _WaitingShard) -> Millis:

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import OutcomeUnknown, Put, Query, StoreUnavailable
+from shared.kernel.documents import OutcomeUnknown, Patch, Put, Query, StoreUnavailable
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import BudgetClaim, CallBound, Capture, Close, PlaceHold
@@ -20,6 +20,7 @@ from shared.ledger.losses import (
     LossSum,
     LossWindow,
     Row,
+    window_path,
 )
 from shared.platform.memory.alerts import Alert
 from tests.support.faults import Crash, FaultyDocuments
@@ -307,6 +308,16 @@ def test_a_report_that_is_cut_short_is_continued_by_the_next(world):
 
     counts = [sum(each.count for each in report.totals.values()) for report in (first, second)]
     assert (counts, second.after) == ([PAGE, 3], "")
+
+
+def test_a_window_that_cannot_be_read_hides_no_other_from_the_report(world):
+    bear(world.losses, "a")
+    bear(world.losses, "b", uid=Uid("bob"))
+    world.documents.commit([Patch(window_path(UID, world.clock.now()), {"state": "{"})])
+
+    report = world.losses.report()
+
+    assert report.totals == {("m1", "provider_failed"): LossSum(1, 5)}
 
 
 def test_losses_are_erased_with_their_user_alone(world):

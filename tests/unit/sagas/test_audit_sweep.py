@@ -5,18 +5,21 @@ from typing import Any
 
 import pytest
 
+from shared.bootstrap.schemas import SCHEMAS
 from shared.kernel.documents import Patch
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.kernel.settings import SigningKey
 from shared.ledger.audit_position import AuditPositions, position_path
 from shared.ledger.keys import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.versioned.documents import VersionedDocuments
 from shared.sagas.accounts.audit_sweep import AuditSweep
 from shared.sagas.accounts.ledger_watch import LedgerWatch
 from shared.sagas.engine.jobs import JobRun
-from tests.support.ledgers import KEYS, World, charge, grant
+from tests.support.ledgers import KEYS, World, charge, grant, ledger_on
 
 GIANT = Uid("b")
 SMALL = [Uid(name) for name in "acde"]
@@ -148,3 +151,20 @@ def test_a_finding_in_a_giant_freezes_it_and_holds_up_nobody(world):
     ]
     assert world.ledger.balance(GIANT).status == "frozen"
     assert [audited(world, uid) for uid in SMALL] == [3] * len(SMALL)
+
+
+def test_accounts_of_a_newer_form_fail_alone(capsys):
+    world = World()
+    for uid in SMALL:
+        spend(world, uid, 3)
+    world.documents.commit([Patch(f"accounts/{SMALL[0]}", {SCHEMA_VERSION: 99})])
+    versioned = VersionedDocuments(world.documents, SCHEMAS)
+    ledger = ledger_on(versioned, world.clock, world.alerts)
+    watch = LedgerWatch(versioned, ledger, world.relay, world.alerts, world.clock)
+    run = JobRun("", world.clock, RUN_SECONDS)
+
+    AuditSweep(versioned, ledger, watch).audit(run)
+
+    assert (run.done, run.cursor) == (len(SMALL) - 1, "")
+    assert '"item": "a"' in capsys.readouterr().out
+    assert world.alerts.raised == []

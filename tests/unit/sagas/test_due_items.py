@@ -4,10 +4,12 @@ import pytest
 
 from shared.kernel.clock import SECOND, Millis, to_datetime
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Create, Document, Patch, Query
+from shared.kernel.documents import Create, Document, Documents, Patch, Query
 from shared.kernel.due import DueList, DuePlace
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.versioned.documents import VersionedDocuments
 from shared.sagas.engine.due_items import PAGE, attempt_due
 from shared.sagas.engine.jobs import JobRun
 
@@ -20,7 +22,7 @@ class DueWorld:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.documents = MemoryDocuments()
+        self.documents: Documents = MemoryDocuments()
         self.worked: list[str] = []
         self.broken: set[str] = set()
 
@@ -35,6 +37,7 @@ class DueWorld:
         return OLD.page(self.documents, self.clock.now(), limit, after)
 
     def work(self, document: Document, deadline: Deadline) -> None:
+        assert document.data["due_at"] is not None
         self.worked.append(document.id)
         self.clock.advance(SECOND)
         if document.id in self.broken:
@@ -83,6 +86,19 @@ def test_items_behind_broken_ones_wait_one_run_at_most():
 
     left = world.documents.query(Query(collection="things", limit=200))
     assert {document.id for document in left if document.data["due_at"] is not None} == world.broken
+
+
+def test_documents_of_a_newer_form_hold_up_no_item_behind_them():
+    world = DueWorld()
+    stored, world.documents = world.documents, VersionedDocuments(world.documents, {})
+    for number in range(2 * PAGE):
+        world.add(f"things/{number:03d}", number)
+        stored.commit([Patch(f"things/{number:03d}", {SCHEMA_VERSION: 99})])
+    world.add("things/known", 3 * PAGE)
+
+    run = world.run(60)
+
+    assert (world.worked, run.done, run.cursor) == (["known"], 1, "")
 
 
 @pytest.mark.parametrize("cursor", ["3", "1", "stripe:5", "9:1:things/1", "0:x:things/1", "accounts/ann"])

@@ -5,12 +5,15 @@ from collections import Counter
 
 import pytest
 
+from shared.bootstrap.schemas import SCHEMAS
 from shared.kernel.clock import HOUR, SECOND
 from shared.kernel.documents import Delete, Patch, Query
 from shared.kernel.ids import Uid
-from shared.ledger.markers import RELAY, is_waiting, waiting_since
+from shared.kernel.schemas import SCHEMA_VERSION
+from shared.ledger.markers import RELAY, is_waiting, marker_path, waiting_since
 from shared.ledger.relay import CREDIT_EVENTS, Relay
 from shared.ledger.store import entry_path
+from shared.platform.versioned.documents import VersionedDocuments
 from shared.sagas.accounts.ledger_watch import LedgerWatch
 from shared.sagas.accounts.relay_sweep import ACCOUNTS_AT_ONCE, SHARD_PAGE, RelaySweep
 from shared.sagas.engine.jobs import JobRun
@@ -224,3 +227,16 @@ def test_all_markers_of_one_shard_and_one_time_are_found(count, monkeypatch):
 
     assert run.done == count
     assert waiting(world) == set()
+
+
+def test_markers_of_a_newer_form_hold_up_no_others_of_their_shard(monkeypatch):
+    monkeypatch.setattr("shared.ledger.markers._shard", lambda uid: 17)
+    world = World()
+    uids = open_accounts(world, 2 * SHARD_PAGE + 1)
+    for uid in uids[:-1]:
+        world.documents.commit([Patch(marker_path(uid), {SCHEMA_VERSION: 99})])
+
+    run = swept(world, sweep_of(world, VersionedDocuments(world.documents, SCHEMAS)))
+
+    assert run.done == 1
+    assert waiting(world) == set(uids[:-1])
