@@ -4,6 +4,7 @@ Every step can be repeated, and each finished step is recorded, so that the next
 request that was under way may still write data. A second erasure removes that data, once no such request can be left.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,8 +31,12 @@ from shared.users.erasing import Erasable
 from shared.users.ports import Identity
 from shared.users.profiles import Profiles
 
-LEASE_SECONDS = 600
-"""Lease on one leaving, longer than any function may run. So two workers overlap only if the first has died."""
+LEASE_SECONDS = 120
+"""Lease on one leaving, longer than a turn takes, so that a departure whose worker died waits two minutes.
+
+A worker that is still at work then may overlap with the next one: each step can be repeated, and of two only the one
+that has the lease records steps.
+"""
 SWEEP_DELAY: Millis = 15 * MINUTE
 """Delay of the sweep. No request from before the bar still runs: ten seconds of memory, nine minutes of call."""
 LEAVE_SECONDS = 20.0
@@ -75,6 +80,8 @@ class _Progress:
     barred_at: Millis | None
     erased: set[str]
     """Names of the parts that the present erasure has finished."""
+    attempts: int = 0
+    """Turns in a row, before this one, in which a step failed."""
     failed: str | None = None
     is_cut_short: bool = False
 
@@ -209,7 +216,12 @@ class Leaving:
 
     def _run(self, leaving: _Leaving, deadline: Deadline) -> _Progress:
         """Do each step that is not done yet. Only the bar must come before all others, and the sweep after them."""
-        progress = _Progress(done=list(leaving.done), barred_at=leaving.barred_at, erased=set(leaving.erased))
+        progress = _Progress(
+            done=list(leaving.done),
+            barred_at=leaving.barred_at,
+            erased=set(leaving.erased),
+            attempts=leaving.attempts,
+        )
         for step in self._steps:
             self._do(step, leaving.uid, deadline, progress)
             if progress.barred_at is None:
@@ -283,10 +295,13 @@ class Leaving:
     def _erase(self, uid: Uid, deadline: Deadline, progress: _Progress) -> bool:
         """Erase the parts that are not finished, until the deadline, and return True if nothing is left.
 
-        A part that fails holds up no other part. Raises the first error of a part.
+        A part that fails holds up no other part, also if the part takes the whole time to fail: each further turn
+        begins with another part. Raises the first error of a part.
         """
         failures = list[Exception]()
-        for name, part in self._parts.items():
+        parts = deque(self._parts.items())
+        parts.rotate(-progress.attempts)
+        for name, part in parts:
             if name in progress.erased:
                 continue
             try:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.ai.chat.conversation_documents import Conversation, shown_data
 from shared.ai.chat.paths import conversation_path, message_path, state_path
+from shared.kernel.clock import MINUTE, SECOND
 from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Create, Query
 from shared.kernel.erasing import ERASE_PAGE
@@ -121,3 +122,41 @@ def test_a_broken_part_holds_up_no_other_part():
 
     assert behind.erased == [uid]
     assert people.stored(f"leavings/{uid}")["done"] == ["bar", "close_account", "delete_login"]
+
+
+class SlowBrokenPart:
+    """Part whose data cannot be erased now, which it tells when the deadline is over."""
+
+    def __init__(self) -> None:
+        self.people: People | None = None
+
+    def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
+        if self.people is not None:
+            self.people.clock.advance(int(deadline.seconds_left() * SECOND))
+        raise KeyError(uid)
+
+
+def test_a_part_that_takes_all_time_to_fail_holds_up_no_other():
+    slow, others = SlowBrokenPart(), [CountingPart(), CountingPart()]
+    people = slow.people = People(parts=(slow, *others))
+    uid = people.user().uid
+    people.leaving.leave(uid)
+
+    people.clock.advance(LEASE_SECONDS * SECOND)
+    people.resume_leavings(deadline=Deadline.within(people.clock, LEAVE_SECONDS))
+
+    assert [part.erased for part in others] == [[uid], [uid]]
+
+
+@pytest.mark.parametrize("at", range(1, 25, 3))
+def test_a_killed_departure_continues_within_three_minutes(at):
+    people = People()
+    uid = people.user().uid
+    fill(people, uid, ERASE_PAGE)
+    with suppress(Crash):
+        people.again(TimedDocuments(people.documents, people.clock, dies_after=at)).leaving.leave(uid)
+
+    people.clock.advance(3 * MINUTE)
+    people.resume_leavings(deadline=NEVER)
+
+    assert left(people, uid) == 0
