@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Delete, Document, Documents, InvalidWrite, OutcomeUnknown, Query
+from shared.kernel.documents import Delete, Document, Documents, InvalidWrite, OutcomeUnknown, Query, Write
 
 ERASE_PAGE = 250
 """Documents of a page: those of one query without data, and of one commit."""
@@ -17,13 +17,18 @@ def _itself(document: Document) -> Sequence[str]:
 
 
 def delete_matching(
-    documents: Documents, query: Query, deadline: Deadline, paths_of: Callable[[Document], Sequence[str]] = _itself
+    documents: Documents,
+    query: Query,
+    deadline: Deadline,
+    paths_of: Callable[[Document], Sequence[str]] = _itself,
+    commit: Callable[[Sequence[Write]], object] | None = None,
 ) -> bool:
     """Delete the documents that match, page by page. Return True if none is left, False if the deadline is over.
 
     One page is deleted in any case, so that repeated calls come to an end. The query's limit is replaced. `paths_of`
-    names the documents to delete for each match, the match included. Raises StoreUnavailable, and OutcomeUnknown or
-    InvalidWrite if the store does not delete a single match.
+    names the documents to delete for each match, the match included. `commit` commits the deletes of a page, such as
+    with a write that fails if another worker has taken over; None: they are committed alone. Raises StoreUnavailable,
+    and OutcomeUnknown or InvalidWrite if the store does not delete a single match.
     """
     page = replace(query, limit=ERASE_PAGE, is_paths_only=True)
     while True:
@@ -31,7 +36,7 @@ def delete_matching(
         paths = dict.fromkeys(path for document in found for path in paths_of(document))
         try:
             if paths:
-                documents.commit([Delete(path) for path in paths])
+                (commit or documents.commit)([Delete(path) for path in paths])
         except (OutcomeUnknown, InvalidWrite):
             if page.limit == 1:
                 raise

@@ -4,6 +4,9 @@
 deletes some of the messages; the periodic job deletes the rest, and this document last.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from shared.ai.chat.paths import messages_path
 from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
 from shared.kernel.deadline import Deadline
@@ -50,26 +53,56 @@ class ConversationDeletions:
 
         A repeated call, also one after a crash, deletes the rest.
         """
-        leased = {"due_at": to_datetime(self._clock.now() + LEASE)}
+        turn = _DeletionTurn(self._documents, self._clock, deletion)
         try:
-            self._documents.commit([Patch(deletion.path, leased, deletion.version)])
+            turn.commit([])
+            return turn.run(deadline)
         except PreconditionFailed:
             return False
-        return self.delete_messages(deletion.id, deadline)
 
     def delete_messages(self, conversation_id: str, deadline: Deadline) -> bool:
-        """Delete messages of a deleted conversation until the deadline. Return True if nothing is left.
+        """Delete messages of a conversation just deleted, until the deadline. Return True if nothing is left.
 
         What is left is due at once, behind all deletions that are due now.
         """
-        query = Query(collection=messages_path(conversation_id), limit=ERASE_PAGE)
-        path = deletion_path(conversation_id)
-        if delete_matching(self._documents, query, deadline):
-            self._documents.commit([Delete(path)])
+        deletion = self._documents.get(deletion_path(conversation_id))
+        try:
+            return deletion is None or _DeletionTurn(self._documents, self._clock, deletion).run(deadline)
+        except PreconditionFailed:
+            return False
+
+
+class _DeletionTurn:
+    """One worker's turn on a deletion. Each commit requires the document that this worker has written last.
+
+    So a worker that was paused and overtaken deletes nothing any more: a new conversation may have the same name.
+    """
+
+    def __init__(self, documents: Documents, clock: Clock, deletion: Document) -> None:
+        self._documents = documents
+        self._clock = clock
+        self._deletion = deletion
+
+    def run(self, deadline: Deadline) -> bool:
+        """Delete messages until the deadline. Return True if nothing is left.
+
+        Raises PreconditionFailed if another worker has taken over.
+        """
+        deletion = self._deletion
+        query = Query(collection=messages_path(deletion.id), limit=ERASE_PAGE)
+        if delete_matching(self._documents, query, deadline, commit=self.commit):
+            self._documents.commit([Delete(deletion.path, self._deletion.version)])
             return True
-        if self._documents.get(path) is not None:
-            self._documents.commit([Patch(path, {"due_at": to_datetime(self._clock.now())})])
+        due_at = to_datetime(self._clock.now())
+        self._documents.commit([Patch(deletion.path, {"due_at": due_at}, self._deletion.version)])
         return False
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        """Commit the writes, and keep other workers away for LEASE. Raises PreconditionFailed, OutcomeUnknown."""
+        deletion = self._deletion
+        leased = Patch(deletion.path, {"due_at": to_datetime(self._clock.now() + LEASE)}, deletion.version)
+        version = self._documents.commit([leased, *writes])[0]
+        self._deletion = replace(deletion, version=version)
 
 
 def deletion_path(conversation_id: str) -> str:

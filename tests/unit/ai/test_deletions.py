@@ -1,6 +1,7 @@
 """Large conversations are deleted in pages: at once for the owner, over several runs, through any crash."""
 
 import tracemalloc
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -10,7 +11,7 @@ from shared.ai.chat.deletions import COLLECTION, LEASE, ConversationBeingDeleted
 from shared.ai.chat.paths import message_path
 from shared.kernel.clock import SECOND
 from shared.kernel.deadline import NEVER, Deadline
-from shared.kernel.documents import Create, Documents, Query
+from shared.kernel.documents import Create, Document, Documents, Query
 from shared.kernel.erasing import ERASE_PAGE
 from shared.kernel.ids import OperationId, Uid
 from shared.platform.memory.clock import ManualClock
@@ -119,3 +120,39 @@ def test_a_conversation_of_the_same_key_waits_until_the_messages_are_gone():
 
     assert place.create(place.documents) == place.id
     assert place.left() == 2
+
+
+class OvertakenDocuments(TimedDocuments):
+    """Documents whose worker is paused before one query of messages, while `others` work."""
+
+    def __init__(self, inner: Documents, clock: ManualClock, at: int, others: Callable[[], None]) -> None:
+        super().__init__(inner, clock)
+        self._pauses_at = at
+        self._others = others
+
+    def query(self, query: Query) -> list[Document]:
+        if query.collection.endswith("/messages"):
+            self._pauses_at -= 1
+            if self._pauses_at == 0:
+                self._others()
+        return super().query(query)
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_worker_overtaken_in_a_deletion_deletes_no_new_conversation(at):
+    place = Place()
+
+    def finish_and_begin_again() -> None:
+        place.clock.advance(LEASE)
+        place.run(place.documents)
+        assert place.left() == 0
+        place.create(place.documents)
+        place.documents.commit([Create(message_path(place.id, "new"), {"uid": ANN})])
+
+    with suppress(Crash):
+        place.store(TimedDocuments(place.documents, place.clock, dies_after=1)).delete(ANN, place.id)
+    place.clock.advance(LEASE)
+    place.run(OvertakenDocuments(place.documents, place.clock, at, finish_and_begin_again))
+
+    assert place.documents.get(message_path(place.id, "new")) is not None
+    assert place.left() == 3
