@@ -142,7 +142,8 @@ class EventListing:
 
         def list_page(item: str, _deadline: Deadline) -> None:
             listing, period = asked[item]
-            pages[item] = self._page(listing.provider, period)
+            if (page := self._page(listing.provider, period)) is not None:
+                pages[item] = page
 
         begun = run.attempt_all(JOB, list(asked), list_page, at_once=len(asked))
         for item, (listing, period) in list(asked.items())[:begun]:
@@ -151,15 +152,18 @@ class EventListing:
             self._save(listing, is_moved=any(asked[item][0] is listing for item in pages))
         return [notice for page in pages.values() for notice in page.missing]
 
-    def _page(self, provider: PaymentProvider, period: ListedPeriod) -> _Page:
-        """List the next page of a period, and store the notices that are missing."""
+    def _page(self, provider: PaymentProvider, period: ListedPeriod) -> _Page | None:
+        """List the next page of a period, and store the notices that are missing.
+
+        None if the provider does not answer, which is logged.
+        """
         try:
             page = provider.notices(period.first, period.cursor, period.until)
         except DomainError as error:
             log("provider_events_not_listed", "ERROR", provider=provider.name, code=error.code)
             if isinstance(error, Rejected) and period.cursor is not None:
                 return _Page((), None, is_refused=True)
-            raise
+            return None
         if page.cursor is not None and page.cursor == period.cursor:
             log("provider_events_not_listed", "ERROR", provider=provider.name, code="cursor_unmoved")
             return _Page((), None, is_refused=True)
