@@ -7,7 +7,6 @@ from emulator.stand_ins.google.state import now_text
 from emulator.stand_ins.wire import Json, copied
 
 PAGE_SIZE = 500
-FIELDS_MIN = 2
 LAST_FIELD = "__name__"
 
 
@@ -19,6 +18,12 @@ def _normal(fields: list[Json]) -> list[Json]:
     return [*fields, {"fieldPath": LAST_FIELD, "order": order}]
 
 
+def _is_of_one_field(fields: list[Json]) -> bool:
+    """Return True if the field's own index serves the same queries: one field, with the name in the same direction."""
+    others = fields[:-1]
+    return len(others) <= 1 and all(each.get("order", "ASCENDING") == fields[-1]["order"] for each in others)
+
+
 @serves("firestore.v1 projects.databases.collectionGroups.indexes.create", needs="datastore.indexes.create")
 def create_index(call: Call) -> Json:
     parent = f"{database(call)['name']}/collectionGroups/{call.places['collectionGroupsId']}/indexes"
@@ -26,7 +31,7 @@ def create_index(call: Call) -> Json:
     fields, scope = _normal(given), call.body.get("queryScope")
     if scope not in {"COLLECTION", "COLLECTION_GROUP", "COLLECTION_RECURSIVE"}:
         raise invalid("The query scope must be specified.", field="index.query_scope")
-    if len([each for each in given if each.get("fieldPath") != LAST_FIELD]) < FIELDS_MIN:
+    if _is_of_one_field(fields):
         raise invalid("this index is not necessary, configure using single field index controls")
     table = call.table("Index")
     if any(each["fields"] == fields and each["queryScope"] == scope for each in table.under(parent)):
