@@ -50,7 +50,6 @@ SCHEMAS: Schemas = {
     "accounts/*/sealed": Schema(),
     "accounts/*/usage": Schema(),
     "agent_jobs": Schema(),
-    "agent_jobs/*/chapters": Schema(),
     "agent_jobs/*/files": Schema(),
     "agent_jobs/*/steps": Schema(),
     "agent_tasks": _split_from("fingerprint"),

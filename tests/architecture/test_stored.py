@@ -16,7 +16,8 @@ import pytest
 from emulator.stand_ins.paypal.certificates import authority
 from functions.dead_events import DeadEvents
 from functions.edge import MalformedEvent, deliver
-from shared.ai.agents.thinking import Thought, ToolCall
+from shared.ai.agents.documents import TAIL_BYTES_MAX
+from shared.ai.agents.thinking import Thought
 from shared.ai.chat.conversations import DELETE_BATCH
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.responses import Responses
@@ -35,6 +36,7 @@ from shared.payments.ports import Notice
 from shared.payments.store import PaymentFilter
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.memory.thinking import ScriptedThinkingModel
 from shared.platform.paypal.certificates import Certificates, source_of
 from shared.sagas.agents.tasks import TaskRequest
 from shared.sagas.chat.answer import TurnRequest
@@ -56,7 +58,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DAY = 24 * 3600 * 1000
 REFUND_WALLET = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 HOT = {
-    "agent_jobs/*/chapters",
     "agent_jobs/*/steps",
     "agent_tasks/*/steps",
     "accounts",
@@ -113,7 +114,10 @@ def stored():
     """The store after a user's life, with all that was asked of it."""
     documents = Watched(MemoryDocuments(), collections=COLLECTIONS, is_numbered=True)
     clock = ManualClock()
-    _live(in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=clock))
+    long_answer = Thought(text="x" * TAIL_BYTES_MAX, usage=Usage(input_tokens=10, output_tokens=2))
+    thinker = ScriptedThinkingModel([long_answer])
+    services = in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=clock, thinking_model=thinker)
+    _live(services)
     _send_coins(WalletShop(documents, clock))
     return documents
 
@@ -398,23 +402,8 @@ def _work(services, uid):
     task = services.agents.tasks.begin_task(request)
     services.agents.slice.run(task.id)
     assert services.agents.tasks.get(uid, task.id).status == "completed"
-    _work_long(services, request)
     services.agents.tasks.steps(uid, task.id, after=0, limit=10)
     services.agents.tasks.page(uid, cursor=None, limit=10)
-
-
-def _work_long(services, request):
-    """Let a task take several slices, so that it has chapters."""
-    services.ports.thinking_model().steps = (_adds_ten_times,)
-    task = services.agents.tasks.begin_task(replace(request, operation=operation_id("life", "long task")))
-    while services.agents.tasks.get(request.uid, task.id).status != "completed":
-        services.agents.slice.run(task.id)
-
-
-def _adds_ten_times(request):
-    thoughts = sum(message.role == "assistant" for message in request.messages)
-    call = ToolCall(id="1", name="calculator", arguments='{"expression": "1+1"}')
-    return Thought(text="t", calls=(call,) if thoughts < 10 else (), usage=Usage(input_tokens=10, output_tokens=2))
 
 
 def _operate(services, admin, uid):

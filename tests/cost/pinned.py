@@ -18,7 +18,7 @@ openai_call_keyed         4.2      16        0            3         2    9.2    
 openai_response_stored    4.2      14        0            3         2    8.2      0      2         2   1968
 embedding                 3.2       8        0            3         1    7.2      0      1         0    962
 image                      15      23        0            4         3   20.2      0      7         0   4901
-agent_tool                6.7      25        0          2.2       2.2     13      0   10.1         0   5737
+agent_tool                6.5    20.8        0          2.2       2.2   12.8      0      7         0   4807
 purchase_stripe            16      21        0            5         1     23      2    5.2         1   3915
 purchase_paypal            16      23        0            5         1     24      4    5.2         1   3842
 abandoned_stripe            6      10        0            3         0     10      2      3         1   2035
@@ -43,7 +43,7 @@ audit                     1.09          1          1          1
 audit_again               1.09       0.25       0.05       0.03
 delete_conversation       0.07       0.02          0          0
 leave                     2.94       0.86       0.09       0.03
-agent_steps                0.1        0.1        0.1
+agent_steps                  0          0        0.1
 charge                    2425       6768       6770
 """
 

@@ -141,13 +141,14 @@ class ToolUser:
 
     thoughts: int
     at_once: int = 1
+    said: str = ""
 
     def think(self, request: ThinkRequest) -> Thought:
         """Return the next thought; see `ThinkingModel.think`."""
         done = sum(1 for message in request.messages if message.role == "assistant")
         call = ToolCall(id="again", name="calculator", arguments=json.dumps({"expression": "1+1"}))
         calls = (call,) * (self.at_once if done < self.thoughts else 0)
-        return Thought(text="", calls=calls, usage=Usage(input_tokens=100, output_tokens=10))
+        return Thought(text=self.said, calls=calls, usage=Usage(input_tokens=100, output_tokens=10))
 
 
 def _purchase(provider: ProviderName) -> Measured:

@@ -94,7 +94,6 @@ SERVER_ONLY = tuple(
         "accounts/{uid}/sealed/{id}",
         "accounts/{uid}/usage/{id}",
         "agent_jobs/{id}",
-        "agent_jobs/{id}/chapters/{id}",
         "agent_jobs/{id}/files/{id}",
         "agent_jobs/{id}/steps/{id}",
         "agent_wallets/{id}",

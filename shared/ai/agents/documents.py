@@ -1,18 +1,21 @@
 """Documents of an agent task for the server alone: `agent_jobs/{id}`, with `steps/{number}` and `files/{id}` below.
 
-The task's document is small and changes; a step is written once and never changes. The work to do next stands in the
-task's document, so that any worker can continue. `pending` holds tool calls without an observation, `owed` the recorded
-steps that are still to be charged. Each commit also writes the documents that the owner listens to: see `live`.
+The task's document changes; a step is written once and never changes. `tail` holds the newest steps. Before the tail
+grows beyond `TAIL_BYTES_MAX`, the commit moves its steps into a document of their own, a pack, named after the first.
+The work to do next stands in the task's document, so that any worker can continue. `pending` holds tool calls without
+an observation, `owed` the recorded steps that are still to be charged. Each commit also writes the documents that the
+owner listens to: see `live`.
 
 A task of the old form has all these documents below `agent_tasks/{id}`. The next worker moves the task.
 """
 
+import json
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from shared.ai.agents.task import DueCharge, StoredFile, Task, TaskSpec, TaskStep, step_id
+from shared.ai.agents.task import DueCharge, StepPack, StoredFile, Task, TaskSpec, TaskStep, step_id
 from shared.ai.tokens import Usage
 from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Put, Value, Write
@@ -22,6 +25,8 @@ from shared.kernel.ids import Uid, derived_id
 COLLECTION = "agent_tasks"
 JOBS = "agent_jobs"
 SHARDS = 8
+TAIL_BYTES_MAX = 64_000
+"""Most bytes of the steps in the task's document, which each commit writes, and of a pack with several steps."""
 DUE_TASKS = DueList(collection=JOBS, shards=SHARDS)
 DUE_OLD_TASKS = DueList(collection=COLLECTION, shards=SHARDS)
 """Due tasks of the old form."""
@@ -82,6 +87,8 @@ def new_task(task_id: str, wanted: TaskSpec, files: Sequence[StoredFile], *, at:
         "epoch_spent": 0,
         "claimed_at": 0,
         "resumed_by": [],
+        "tail": [],
+        "packs": [],
         "position": f"{at:015d}_{task_id}",
         "created_at": to_datetime(at),
         "updated_at": to_datetime(at),
@@ -105,16 +112,45 @@ def shard_of(task_id: str) -> int:
     return zlib.crc32(task_id.encode()) % SHARDS
 
 
-def step_write(task: Task, step: TaskStep) -> Write:
-    """Build the write that records a step, once."""
-    data: Data = {
-        "uid": task.uid,
-        "number": step.number,
-        "kind": step.kind,
-        "at": to_datetime(step.at),
-        "body": dict(step.body),
+def recorded(task: Task, steps: Sequence[TaskStep]) -> tuple[Data, Sequence[Write]]:
+    """Return the changes of the task's document that record new steps, and the writes of packs in the same commit."""
+    full, tail = _arranged(task.tail, steps)
+    packs = [*task.packs, *(StepPack(first=pack[0].number, bytes=_bytes_of(pack)) for pack in full)]
+    changes: Data = {
+        "tail": [_step_data(step) for step in tail],
+        "packs": [{"first": pack.first, "bytes": pack.bytes} for pack in packs],
     }
-    return Create(f"{job_path(task.id)}/steps/{step_id(step.number)}", data)
+    return changes, [_pack_write(task, pack) for pack in full]
+
+
+def _arranged(tail: Sequence[TaskStep], new: Sequence[TaskStep]) -> tuple[list[list[TaskStep]], list[TaskStep]]:
+    """Return the steps that move into packs, pack by pack, and the new tail. A large step alone fills a pack."""
+    packs: list[list[TaskStep]] = []
+    last: list[TaskStep] = list(tail)
+    for step in new:
+        if last and _bytes_of([*last, step]) > TAIL_BYTES_MAX:
+            packs.append(last)
+            last = []
+        last.append(step)
+    return ([*packs, last], []) if _bytes_of(last) > TAIL_BYTES_MAX else (packs, last)
+
+
+def _bytes_of(steps: Sequence[TaskStep]) -> int:
+    return sum(len(json.dumps(dict(step.body), ensure_ascii=False).encode(errors="replace")) for step in steps)
+
+
+def _step_data(step: TaskStep) -> Data:
+    return {"number": step.number, "kind": step.kind, "at": to_datetime(step.at), "body": dict(step.body)}
+
+
+def _pack_write(task: Task, steps: Sequence[TaskStep]) -> Write:
+    """Build the write of a pack. The id is the number of the first step, so that no step is in two packs."""
+    return Create(f"{job_path(task.id)}/steps/{step_id(steps[0].number)}", pack_data(task, steps))
+
+
+def pack_data(task: Task, steps: Sequence[TaskStep]) -> Data:
+    """Return the document of a pack with these steps."""
+    return {"uid": task.uid, "steps": [_step_data(step) for step in steps]}
 
 
 def file_write(task_id: str, uid: Uid, file: StoredFile, at: Millis) -> Write:
@@ -177,6 +213,8 @@ def task_of(document: Document) -> Task:
         created_at=from_datetime(data["created_at"]),
         updated_at=from_datetime(data["updated_at"]),
         due_at=from_datetime(data["due_at"]) if isinstance(data["due_at"], datetime) else None,
+        tail=tuple(map(_step_of, data.get("tail", ()))),
+        packs=tuple(StepPack(first=each["first"], bytes=each["bytes"]) for each in data.get("packs", ())),
         is_old=is_old(document),
     )
 
@@ -194,9 +232,13 @@ def _owed_of(data: Mapping[str, Any]) -> DueCharge:
     return DueCharge(step=data["step"], operation=data["operation"], cost=data["cost"], usage=usage)
 
 
-def step_of(document: Document) -> TaskStep:
-    """Return the step that a document holds."""
+def steps_of(document: Document) -> Sequence[TaskStep]:
+    """Return the steps of a pack, or the one step of a document of the older form."""
     data = cast("Mapping[str, Any]", document.data)
+    return [_step_of(each) for each in data.get("steps", (data,))]
+
+
+def _step_of(data: Mapping[str, Any]) -> TaskStep:
     return TaskStep(number=data["number"], kind=data["kind"], at=from_datetime(data["at"]), body=data["body"])
 
 

@@ -69,7 +69,7 @@ def _step_cost(task: Task, number: int, named: str) -> Data:
 
 
 def step_data(task: Task, step: TaskStep) -> dict[str, Value]:
-    """Return the document `agent_tasks/{id}/steps/{number}`. `cost` is the charge so far."""
+    """Return the document `agent_tasks/{id}/steps/{number}`. `cost` is the charge so far, or due."""
     body = step.body
     return {
         "uid": task.uid,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
-from shared.ai.agents.chapters import CHAPTERS_READ_MAX, TaskHistory, chapters_path, steps_in
 from shared.ai.agents.documents import (
     COLLECTION,
     DUE_OLD_TASKS,
@@ -13,7 +12,8 @@ from shared.ai.agents.documents import (
     file_of,
     is_old,
     job_path,
-    step_of,
+    pack_data,
+    steps_of,
     task_of,
     task_path,
 )
@@ -115,20 +115,16 @@ class AgentTaskStore:
 
     def steps(self, task: Task, *, after: int = 0, limit: int = STEPS_READ_MAX) -> list[TaskStep]:
         """Return the steps after number `after`, in order."""
-        return [step_of(document) for document in self._parts(task, "steps", limit, first=step_id(after + 1))]
+        found = {} if _is_in_tail(task, after + 1) else self._stored_steps(task, after + 1, limit)
+        found |= {step.number: step for step in task.tail}
+        return [found[number] for number in sorted(found) if number > after][:limit]
 
-    def history(self, task: Task) -> TaskHistory:
-        """Return all steps of a task that `for_work` returned: its chapters, and the steps behind the last one."""
-        if not task.steps:
-            return TaskHistory(())
-        chapters = self._documents.query(Query(collection=chapters_path(task.id), limit=CHAPTERS_READ_MAX))
-        known: list[TaskStep] = []
-        begins = 0
-        for chapter in chapters:
-            begins = len(known)
-            known += steps_in(chapter)
-        rest = self.steps(task, after=known[-1].number if known else 0) if len(known) < task.steps else ()
-        return TaskHistory((*known, *rest), written=len(known), last_begins=begins)
+    def newest_steps(self, task: Task, *, bytes_most: int) -> list[TaskStep]:
+        """Return the newest steps, in order: at least `bytes_most` bytes of them, or all.
+
+        The last thought is among them, with all that follows, and each step whose charge is due.
+        """
+        return self.steps(task, after=_first_needed(task, bytes_most) - 1)
 
     def files(self, task: Task) -> list[StoredFile]:
         """Return all files of the task."""
@@ -180,11 +176,7 @@ class AgentTaskStore:
                 self._documents.commit([Patch(document.path, fence, version)])
             except PreconditionFailed:
                 return True
-        parts = [
-            chapters_path(document.id),
-            *(f"{path}/{name}" for path in (job, shown) for name in ("steps", "files")),
-        ]
-        for part in parts:
+        for part in (f"{path}/{name}" for path in (job, shown) for name in ("steps", "files")):
             if not delete_matching(self._documents, Query(collection=part, limit=ERASE_PAGE), deadline):
                 return False
         self._documents.commit([Delete(job), Delete(shown)])
@@ -205,6 +197,12 @@ class AgentTaskStore:
             collection=COLLECTION, limit=query.limit, where=query.where, order_by=query.order_by, after=query.after
         )
         return [*self._documents.query(query), *self._documents.query(old)]
+
+    def _stored_steps(self, task: Task, first: int, limit: int) -> dict[int, TaskStep]:
+        """Return stored steps by number, from `first` on, perhaps with earlier steps of the same pack."""
+        start = max((pack.first for pack in task.packs if pack.first <= first), default=first)
+        parts = self._parts(task, "steps", limit, first=step_id(start))
+        return {step.number: step for part in parts for step in steps_of(part)}
 
     def _parts(self, task: Task, name: str, limit: int, *, first: str | None = None) -> list[Document]:
         """Return the documents below the task from id `first` on: for an old task also those that have not moved."""
@@ -255,8 +253,28 @@ def _is_old_part(document: Document) -> bool:
 def _moves(task: Task, part: Document) -> Sequence[Write]:
     """Build the writes that move a step or a file of a task of the old form."""
     _, _, name, part_id = part.path.split("/")
-    copy = Put(f"{job_path(task.id)}/{name}/{part_id}", part.data)
-    return [copy, shown_step(task, step_of(part)) if name == "steps" else Delete(part.path)]
+    path = f"{job_path(task.id)}/{name}/{part_id}"
+    if name != "steps":
+        return [Put(path, part.data), Delete(part.path)]
+    steps = steps_of(part)
+    return [Put(path, pack_data(task, steps)), *(shown_step(task, step) for step in steps)]
+
+
+def _is_in_tail(task: Task, first: int) -> bool:
+    """Return True if no step from number `first` on is stored outside the task's own document."""
+    return first > task.steps or (bool(task.tail) and task.tail[0].number <= first)
+
+
+def _first_needed(task: Task, bytes_most: int) -> int:
+    """Return the number of the first step to read; see `newest_steps`."""
+    thought = max((number for number, named in enumerate(task.trail, start=1) if named == "think"), default=1)
+    needed = min([thought, *task.pending, *(owed.step for owed in task.owed)])
+    first, size = (task.tail[0].number if task.tail else task.steps + 1), 0
+    for pack in reversed(task.packs):
+        if size >= bytes_most and first <= needed:
+            return first
+        first, size = pack.first, size + pack.bytes
+    return first if size >= bytes_most and first <= needed else 1
 
 
 def _position(document: Document) -> str:

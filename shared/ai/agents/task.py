@@ -146,6 +146,10 @@ class Task:
     created_at: Millis
     updated_at: Millis
     due_at: Millis | None
+    tail: tuple["TaskStep", ...] = ()
+    """The newest steps, as stored in the task's own document."""
+    packs: tuple["StepPack", ...] = ()
+    """Documents of the steps before `tail`, oldest first. Steps before the first pack have a document each."""
     is_old: bool = False
     """True if the task is stored in the old form: one document for workers and owner."""
 
@@ -160,8 +164,9 @@ class Task:
         return len(self.trail)
 
     def charge_of(self, step: int) -> Micro:
-        """Return the charge for this step (µcr); zero if none is recorded."""
-        return Micro(self.charges.get(step_id(step), 0))
+        """Return the charge for this step (µcr), or the due amount; zero if none is recorded."""
+        due = sum(owed.cost for owed in self.owed if owed.step == step)
+        return Micro(self.charges.get(step_id(step), 0) + due)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +177,14 @@ class TaskStep:
     kind: StepKind
     at: Millis
     body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPack:
+    """Stored document of consecutive steps: the number of the first step, and the bytes of all."""
+
+    first: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

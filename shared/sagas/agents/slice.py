@@ -6,6 +6,7 @@ holds of an overtaken worker, run the pending tools, or think.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from shared.ai.agents.documents import task_of
@@ -46,6 +47,8 @@ ROUNDS_MAX = 8
 So the slice ends well before the time limit of its function (540 s).
 """
 STEPS_MAX = 1_000
+STEP_BYTES_PER_TOKEN = 32
+"""Stored bytes of steps for each token of a prompt: far above a text's 4, since a thought stores its calls thrice."""
 ATTEMPTS_MAX = 5
 """Most claims of a task in a row without progress."""
 UNANSWERED_MAX = 1
@@ -147,7 +150,14 @@ class AgentSlice:
         if leased is None:
             return None
         files = self._tasks.files(task) if task.files else ()
-        return ClaimedTask(leased, self._clock, running, self._tasks.history(task), files)
+        steps = self._tasks.newest_steps(task, bytes_most=self._step_bytes(task))
+        return ClaimedTask(leased, self._clock, running, steps, files)
+
+    def _step_bytes(self, task: Task) -> int:
+        """Return the bytes of steps that can fit into a prompt; 0 without the model, since no thought follows then."""
+        with suppress(DomainError):
+            return self._catalogue.chat(task.model).context_window * STEP_BYTES_PER_TOKEN
+        return 0
 
     def _taken_over(self, claimed: ClaimedTask) -> TaskBudget:
         """Settle the steps and holds of earlier workers, and return the task's budget."""

@@ -9,8 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shared.ai.agents.chapters import TaskHistory, next_chapter
-from shared.ai.agents.documents import file_fact, file_write, owed_data, step_write, task_of
+from shared.ai.agents.documents import file_fact, file_write, owed_data, recorded, task_of
 from shared.ai.agents.live import shown_step, shown_task
 from shared.ai.agents.task import ENDED, FILES_BYTES_MAX, DueCharge, StepKind, StoredFile, Task, TaskStep, step_id
 from shared.ai.agents.thinking import Thought
@@ -37,19 +36,19 @@ class ClaimedTask:
     """A task with its steps and files, held under a lease."""
 
     def __init__(
-        self, leased: LeasedDocument, clock: Clock, task: Task, history: TaskHistory, files: Sequence[StoredFile]
+        self, leased: LeasedDocument, clock: Clock, task: Task, steps: Sequence[TaskStep], files: Sequence[StoredFile]
     ) -> None:
         self._leased = leased
         self._clock = clock
         self._unsaved: dict[str, Value] = {}
-        self._charged: set[int] = set()
+        self._corrected: set[int] = set()
+        """Steps whose charge differs from the amount that was due: their owner's documents are written once more."""
         self._knows_cancel = task.is_cancel_asked
         self.is_cancel_due = False
         """True once the task was closed to be ended as cancelled by the next slice, at once."""
         self._task: Task | None = task
         """The task with the unsaved changes; None after a change, until the task is read."""
-        self._history = history
-        self.steps = list(history.steps)
+        self.steps = list(steps)
         self.files = {file.name: file for file in files}
 
     @property
@@ -88,7 +87,8 @@ class ClaimedTask:
         for owed in self.task.owed:
             charged = budget.captured(owed)
             task = self.task
-            self._charged.add(owed.step)
+            if charged != owed.cost:
+                self._corrected.add(owed.step)
             self.note(
                 owed=owed_data([each for each in task.owed if each.step != owed.step]),
                 charges={**task.charges, step_id(owed.step): task.charges.get(step_id(owed.step), 0) + charged},
@@ -191,14 +191,11 @@ class ClaimedTask:
         """Write these changes to the task and free the lease. The task is due from `due_at` on; None: never by itself.
 
         If `is_clean` is False, holds may be open that no step names: the next worker releases them. If the user has
-        asked to cancel since the claim, the task is queued and due now instead, and `is_cancel_due` is True. The new
-        steps of a task that may continue are written as a chapter, too.
+        asked to cancel since the claim, the task is queued and due now instead, and `is_cancel_due` is True.
         """
         due: Value = None if due_at is None else to_datetime(due_at)
         clean: Data = {"clean_fence": self.fence} if is_clean else {}
-        is_live = changes.get("status", self.task.status) not in ENDED
-        chapter = next_chapter(self.task, self._history, self.steps) if is_live else ()
-        self._write({**changes, **clean, "due_at": due}, chapter, (), is_last=True)
+        self._write({**changes, **clean, "due_at": due}, (), (), is_last=True)
 
     def _write(
         self, changes: Mapping[str, Value], also: Sequence[Write], steps: Sequence[TaskStep], *, is_last: bool
@@ -214,20 +211,25 @@ class ClaimedTask:
                 raise
             self._commit(changes, also, steps, is_last=is_last)
         self._unsaved = {}
-        self._charged = set()
+        self._corrected = set()
         self.steps += steps
 
     def _commit(
         self, changes: Mapping[str, Value], also: Sequence[Write], steps: Sequence[TaskStep], *, is_last: bool
     ) -> None:
+        """Commit the changes once, with the new steps for workers and for the owner. If `is_last`, free the lease."""
         now = to_datetime(self._clock.now())
         whole = {**self._unsaved, **changes, "updated_at": now}
         is_cancel_due = is_last and self._is_newly_cancelled(whole)
         if is_cancel_due:
             whole |= {**TO_CANCEL, "due_at": now}
+        packs: Sequence[Write] = ()
+        if steps:
+            placed, packs = recorded(self.task, steps)
+            whole |= placed
         task = self._task_with(whole)
         write = self._leased.free if is_last else self._leased.save
-        write(whole, *also, *self._recorded(task, steps))
+        write(whole, *also, *packs, *self._shown(task, steps))
         self._task, self.is_cancel_due = task, is_cancel_due
 
     def _is_newly_cancelled(self, changes: Data) -> bool:
@@ -238,11 +240,10 @@ class ClaimedTask:
         task = self._task_with(changes)
         return task.is_cancel_asked and task.status != "cancelled" and not self._knows_cancel
 
-    def _recorded(self, task: Task, steps: Sequence[TaskStep]) -> Sequence[Write]:
-        """Build the writes of new steps, and of the owner's documents: the task, new steps, steps just charged."""
-        charged = [step for step in self.steps if step.number in self._charged]
-        shown = [shown_task(task), *(shown_step(task, step) for step in (*charged, *steps))]
-        return [*(step_write(task, step) for step in steps), *shown]
+    def _shown(self, task: Task, steps: Sequence[TaskStep]) -> Sequence[Write]:
+        """Build the writes of the owner's documents: the task, new steps, and steps whose charge is not as was due."""
+        corrected = [step for step in self.steps if step.number in self._corrected]
+        return [shown_task(task), *(shown_step(task, step) for step in (*corrected, *steps))]
 
     def _task_with(self, changes: Mapping[str, Value]) -> Task:
         leased = self._leased.document

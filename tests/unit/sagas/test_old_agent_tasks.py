@@ -3,9 +3,9 @@
 import pytest
 
 from shared.ai.agents.documents import job_path, task_path
-from shared.ai.agents.task import FileNotInTask, Task, TaskNotFound
-from shared.kernel.clock import MINUTE, SECOND
-from shared.kernel.documents import Delete, Put, Query
+from shared.ai.agents.task import FileNotInTask, Task, TaskNotFound, step_id
+from shared.kernel.clock import MINUTE, SECOND, to_datetime
+from shared.kernel.documents import Data, Delete, Put, Query
 from shared.kernel.ids import OperationId, Uid
 from shared.sagas.agents.task_record import LEASE_SECONDS
 from shared.sagas.agents.tasks import ResumeRequest
@@ -19,11 +19,30 @@ def make_old(world: AgentWorld, task: Task) -> Task:
     """Store the task with all its documents in the old form."""
     inner = world.documents.inner
     job, shown = job_path(task.id), task_path(task.id)
-    for name in ("steps", "files"):
-        for part in inner.query(Query(collection=f"{job}/{name}", limit=1_000)):
-            inner.commit([Put(f"{shown}/{name}/{part.id}", part.data), Delete(part.path)])
+    store_steps_alone(world, task, shown)
+    for part in inner.query(Query(collection=f"{job}/files", limit=1_000)):
+        inner.commit([Put(f"{shown}/files/{part.id}", part.data), Delete(part.path)])
     inner.commit([Put(shown, inner.get(job).data), Delete(job)])
     return world.task(task)
+
+
+def store_steps_alone(world: AgentWorld, task: Task, parent: str) -> None:
+    """Store each step of the task in a document of its own below `parent`, as earlier releases did."""
+    inner, job = world.documents.inner, job_path(task.id)
+    steps = world.steps(task)
+    for pack in inner.query(Query(collection=f"{job}/steps", limit=1_000)):
+        inner.commit([Delete(pack.path)])
+    for step in steps:
+        data: Data = {
+            "uid": task.uid,
+            "number": step.number,
+            "kind": step.kind,
+            "at": to_datetime(step.at),
+            "body": dict(step.body),
+        }
+        inner.commit([Put(f"{parent}/steps/{step_id(step.number)}", data)])
+    stored = inner.get(job).data
+    inner.commit([Put(job, {name: value for name, value in stored.items() if name not in ("tail", "packs")})])
 
 
 def paths(world: AgentWorld) -> list[str]:
@@ -161,3 +180,14 @@ def test_a_user_who_leaves_during_a_move_leaves_nothing_behind(world, halfway, a
     world.on(Leaving(world, at)).agents.slice.run(halfway.id)
 
     assert paths(world) == []
+
+
+def test_task_with_a_document_for_each_step_is_finished_by_its_worker(world):
+    task = world.begin(files=NOTES)
+    assert crashed(lambda: world.on(FaultyDocuments(world.documents, at=18)).agents.slice.run(task.id))
+    store_steps_alone(world, task, job_path(task.id))
+    world.clock.advance(LEASE_SECONDS * SECOND)
+
+    world.run(task)
+
+    as_if_undisturbed(world, task)
