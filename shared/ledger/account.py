@@ -33,7 +33,14 @@ ABSORBED_KEYS_MAX = 64
 Beyond this number the smallest sum is forgotten. The user's own sum is always kept and includes the forgotten amounts.
 """
 TAKES_MAX = 4_096
-"""Largest number of lots that the open holds together may name, so that the state stays far below a document's size."""
+"""Largest number of lots that the open holds together may name, so that the state stays far below a document's size.
+
+A lot counts for each hold that names the lot.
+"""
+HELD_LOTS_MAX = 750
+"""Largest number of lots of which holds may take credits, so that one commit can end all holds."""
+PARTS_MAX = 1_000
+"""Largest number of lots that pay for one command beside the command's hold, so that the command fits one commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,10 @@ from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.ids import OperationId
 from shared.ledger.account import Account, Archive
 from shared.ledger.books import merged
-from shared.ledger.decide import Decision, decide
+from shared.ledger.commands import Command, Expire
+from shared.ledger.decide import Decision, decide, decide_expiry
 from shared.ledger.errors import IntegrityFailed
+from shared.ledger.expiry import MuchIsDue
 from shared.ledger.lanes import CommandAnswer, Job
 from shared.ledger.operation_records import OperationRecord, facts_of
 from shared.ledger.receipts import Receipt
@@ -38,6 +40,10 @@ class Batch:
     """Accepted jobs by operation, to find twins."""
     twins: list[tuple[Job, Job]] = field(default_factory=list)
     """Jobs with the operation of an accepted job, each with that accepted job."""
+    expiry: Decision[Receipt] | None = None
+    """First expiries of an account with more due than one commit ends, as the commit's only part; else None."""
+    behind: list[Job] = field(default_factory=list)
+    """Jobs that wait for the commit of `expiry`."""
     kept: list[Job] = field(default_factory=list)
     """Jobs that wait for another round."""
     rejected: list[tuple[Job, DomainError]] = field(default_factory=list)
@@ -57,8 +63,14 @@ class Batch:
         return self.snapshot.is_fresh and not self.accepted
 
     def everyone(self) -> list[Job]:
-        """Return all decided jobs; `kept` jobs are undecided."""
-        return [job for job, _ in (*self.accepted, *self.twins, *self.rejected)]
+        """Return all jobs that depend on the commit; `kept` jobs do not."""
+        return [*self.behind, *(job for job, _ in (*self.accepted, *self.twins, *self.rejected))]
+
+    def decisions(self) -> list[tuple[Command, Decision[Receipt]]]:
+        """Return what the commit writes: the expiries, or the accepted commands."""
+        if self.expiry is not None:
+            return [(Expire(), self.expiry)]
+        return [(job.command, decision) for job, decision in self.accepted]
 
     @property
     def head(self) -> Head:
@@ -67,7 +79,9 @@ class Batch:
 
     @property
     def account(self) -> Account:
-        """Account after all accepted commands."""
+        """Account after all accepted commands, or after the expiries."""
+        if self.expiry is not None:
+            return self.expiry.account
         return self.accepted[-1][1].account if self.accepted else self.head.account
 
     def add(self, job: Job) -> None:
@@ -78,10 +92,13 @@ class Batch:
             job.tell(replayed(job, record))
         elif twin is not None:
             self.twins.append((job, twin))
+        elif self.expiry is not None:
+            self.behind.append(job)
         else:
             self._decide(job)
 
     def _decide(self, job: Job) -> None:
+        """Decide on a job that is no replay. If the commit is full, keep the job."""
         if self.writes >= BATCH_WRITES_MAX or self.bytes >= BATCH_BYTES_MAX:
             self.kept.append(job)
             return
@@ -90,12 +107,22 @@ class Batch:
             extra = job.extra_writes(decision.receipt) if job.extra_writes else ()
         except RestNotRead:
             self._keep_for_the_rest(job)
+        except MuchIsDue:
+            self._expire_before(job)
         except DomainError as error:
             self._reject(job, error)
         except Exception as error:  # noqa: BLE001  a law is broken by this one command: it must not poison the others
             job.tell(error)
         else:
             self._accept(job, decision, extra)
+
+    def _expire_before(self, job: Job) -> None:
+        """Let the commit hold the first expiries alone. The job is decided again behind them."""
+        if self.accepted or self.rejected:
+            self.kept.append(job)
+            return
+        self.expiry = decide_expiry(self.account, self.now, kid=self.kid, archive=self.archive)
+        self.behind.append(job)
 
     def _reject(self, job: Job, error: DomainError) -> None:
         """Reject the job if the decision rests on a fresh state, else keep the job for a read."""

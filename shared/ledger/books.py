@@ -7,9 +7,9 @@ from typing import cast
 from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId
-from shared.ledger.account import NOTHING, Account, Archive, Lot
+from shared.ledger.account import NOTHING, PARTS_MAX, Account, Archive, Lot
 from shared.ledger.entries import Draft, Entry, Kind, Posting
-from shared.ledger.errors import InsufficientCredits
+from shared.ledger.errors import InsufficientCredits, LimitReached
 from shared.ledger.fold import apply, seal_entry
 from shared.ledger.receipts import AccountTotals, totals_of
 from shared.ledger.rest import RestNotRead, read_on, rest_fact, rest_lots, unread
@@ -32,6 +32,11 @@ class Books:
     def totals(self) -> AccountTotals:
         """Totals of the account after the entries so far."""
         return totals_of(self.account)
+
+    @property
+    def writes(self) -> int:
+        """Number of writes of the entries so far, with those of the lots and holds that left the state."""
+        return len(self.entries) + len(self.left.lots) + len(self.left.holds)
 
     def post(
         self,
@@ -77,26 +82,32 @@ def merged(first: Archive, second: Archive) -> Archive:
 def consumed(books: Books, amount: int) -> list[tuple[LotId, int]]:
     """Return the parts of lots that pay `amount`: by priority, then soonest expiry, then age.
 
-    Raises InsufficientCredits if the lots do not cover the amount, and RestNotRead like `drawn`.
+    Raises InsufficientCredits if the lots do not cover the amount, LimitReached if more than `PARTS_MAX` lots would
+    pay, and RestNotRead like `drawn`.
     """
     taken = list(drawn(books, amount))
     if sum(part for _, part in taken) < amount:
+        if len(taken) == PARTS_MAX:
+            raise LimitReached("purchases and gifts that pay at once", PARTS_MAX)
         account = books.account
         raise InsufficientCredits(available=account.available, held=account.held, required=amount)
     return taken
 
 
 def drawn(books: Books, amount: int) -> Iterator[tuple[LotId, int]]:
-    """Yield the parts of lots that pay up to `amount`, in the order of consumption.
+    """Yield the parts of at most `PARTS_MAX` lots that pay up to `amount`, in the order of consumption.
 
     Raises RestNotRead if the amount takes lots of the rest that were not read.
     """
     account = books.account
-    lots = [*account.lots.values(), *rest_lots(account, books.archive)]
+    lots, count = [*account.lots.values(), *rest_lots(account, books.archive)], 0
     for lot in sorted(lots, key=lambda lot: lot.order):
         part = min(lot.available, amount)
         amount -= part
         if part > 0:
             yield lot.id, part
+            count += 1
+        if count == PARTS_MAX:
+            return
     if amount > 0 and unread(account, books.archive):
         raise RestNotRead

@@ -183,7 +183,7 @@ class Committer:
 
     def _decide_and_commit(self, lane: Lane, snapshot: Snapshot, jobs: list[Job]) -> list[Job]:
         batch = decide_batch(snapshot, jobs, self._clock.now(), self._kid)
-        if batch.accepted:
+        if batch.accepted or batch.expiry:
             return batch.kept + self._commit(lane, batch)
         if batch.rejected and lane.unsettled is not None:
             return batch.kept + self._refused_behind_a_fence(lane, batch)
@@ -217,7 +217,7 @@ class Committer:
             raise
         else:
             self._won(lane, batch, version)
-            return self._refused(batch)
+            return [*self._refused(batch), *batch.behind]
         return [job for job in batch.everyone() if job.answer is None]
 
     def _writes(self, batch: Batch, nonce: str) -> list[Write]:
@@ -225,9 +225,8 @@ class Committer:
 
         Raises InvalidWrite for unstorable values, so that other commands are spared.
         """
-        decisions = [(job.command, decision) for job, decision in batch.accepted]
         try:
-            return self._store.writes(batch.snapshot, decisions, nonce, batch.extra_writes)
+            return self._store.writes(batch.snapshot, batch.decisions(), nonce, batch.extra_writes)
         except (ValueError, OverflowError) as error:
             raise InvalidWrite(f"This cannot be stored: {error}") from error
 
@@ -275,7 +274,7 @@ class Committer:
         except Unavailable:
             return
         if above is not None:
-            for job, _ in batch.accepted:
+            for job in (*batch.behind, *(job for job, _ in batch.accepted)):
                 job.tell(IntegrityFailed(uid=lane.uid, seq=above, rule="entry_above_head"))
         elif len(batch.accepted) > 1:
             lane.solo = len(batch.everyone())
@@ -295,7 +294,8 @@ class Committer:
         if len(batch.accepted) > 1:
             lane.solo = len(batch.everyone())
         else:
-            batch.accepted[0][0].tell(error)
+            for job in (*batch.behind, *(job for job, _ in batch.accepted)):
+                job.tell(error)
 
     def _refused_behind_a_fence(self, lane: Lane, batch: Batch) -> list[Job]:
         """Commit the unchanged account on the precondition of an unclear commit, so that the refusals are final."""

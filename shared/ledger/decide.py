@@ -1,6 +1,7 @@
 """Decisions on commands: the new entries, the state after them, and the answer. Pure."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
@@ -31,7 +32,7 @@ from shared.ledger.commands import (
 from shared.ledger.credits import adjust, charge, grant, recover
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, Entry, Posting
 from shared.ledger.errors import AccountClosed
-from shared.ledger.expiry import settle_due
+from shared.ledger.expiry import MuchIsDue, settle_due
 from shared.ledger.holds import accrue, capture, end_hold, extend_hold, place_hold, release
 from shared.ledger.limits import check_bounds
 from shared.ledger.receipts import ClosingReceipt, Receipt
@@ -58,7 +59,8 @@ def decide(
     """Return the effect of `command` on `account` at `now`, after all due lots and holds have expired.
 
     `archive` holds the archived lot or hold that the command names, if there is one. Raises the errors of
-    `shared.ledger.errors`; the caller must then write nothing.
+    `shared.ledger.errors`; the caller must then write nothing. Raises MuchIsDue for `decide_expiry`, and RestNotRead
+    for an archive with more lots of the rest.
     """
     check_bounds(command)
     books = Books(account=account, archive=archive or NOTHING, now=max(now, account.at), kid=kid, about=command.about)
@@ -70,10 +72,26 @@ def decide(
     return Decision(account=books.account, entries=tuple(books.entries), archive=books.left, receipt=receipt)
 
 
+def decide_expiry(account: Account, now: Millis, *, kid: str, archive: Archive) -> Decision[Receipt]:
+    """Return the first expiries of an account with more due lots and holds than one commit ends.
+
+    Raises RestNotRead like `decide`.
+    """
+    books = Books(account=account, archive=archive, now=max(now, account.at), kid=kid)
+    with suppress(MuchIsDue):
+        settle_due(books)
+    check(books.account)
+    receipt = Receipt(after=books.totals)
+    return Decision(account=books.account, entries=tuple(books.entries), archive=books.left, receipt=receipt)
+
+
 def settled(account: Account, now: Millis) -> Account:
-    """Return the account at `now`, after all due lots and holds have expired. For reading, not for writing."""
+    """Return the account at `now`, after all due lots and holds have expired. For reading, not for writing.
+
+    Raises RestNotRead if a lot of the rest is due.
+    """
     books = Books(account=account, archive=NOTHING, now=max(now, account.at), kid="")
-    settle_due(books)
+    settle_due(books, None)
     return books.account
 
 

@@ -8,13 +8,23 @@ from shared.ledger.entries import AVAILABLE, BREAKAGE, Posting
 from shared.ledger.holds import end_hold
 from shared.ledger.rest import first_due
 
+EXPIRY_WRITES_MAX = 640
+"""Number of writes after which no other expiry joins a commit, so that any number of due lots fits several commits."""
 
-def settle_due(books: Books) -> None:
+
+class MuchIsDue(Exception):  # nothing has failed: the caller commits the first expiries and decides again
+    """Signal that more lots and holds are due than one commit ends."""
+
+
+def settle_due(books: Books, writes_max: int | None = EXPIRY_WRITES_MAX) -> None:
     """Expire due lots and holds in the order of their times, so that a late reader sees the same as a prompt reader.
 
-    Raises RestNotRead if a lot of the rest is due and was not read.
+    Raises RestNotRead if a lot of the rest is due and was not read, and MuchIsDue after `writes_max` writes (None: no
+    limit).
     """
     while (due := _next_due(books)) is not None:
+        if writes_max is not None and books.writes >= writes_max:
+            raise MuchIsDue
         if isinstance(due, Hold):
             end_hold(books, due, due.accrued, operation=f"expire:{due.id}", end="expired")
         else:

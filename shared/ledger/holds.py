@@ -37,7 +37,7 @@ def place_hold(books: Books, command: PlaceHold) -> HoldReceipt:
     within_budgets(books.account, command.budgets, bound_of(books.account, command), books.now)
     amount = admitted(books.account, command, books.now)
     taken = consumed(books, amount)
-    within_takes(books.account, len(taken))
+    within_takes(books.account, taken)
     output = output_asked(books.account, command, books.now)
     hold: dict[str, Json] = {
         "id": command.hold,
@@ -80,7 +80,7 @@ def extend_hold(books: Books, command: ExtendHold) -> ExtensionReceipt:
     added = sum(amount for _, amount in taken)
     if added < command.at_least:
         raise refusal(books.account, risk=risk, required=command.at_least, own=hold)
-    within_takes(books.account, len(taken))
+    within_takes(books.account, taken)
     expires_at = max(hold.expires_at, books.now + command.lifetime)
     fact: dict[str, Json] = {
         "id": hold.id,
@@ -101,7 +101,7 @@ def accrue(books: Books, command: Accrue) -> AccrualReceipt:
     """
     hold = _open_hold(books, command.hold, None)
     taken = list(drawn(books, min(max(0, command.accrued - hold.amount), hold.input_exposure)))
-    within_takes(books.account, len(taken))
+    within_takes(books.account, taken)
     added = sum(amount for _, amount in taken)
     accrued = _accrued(hold, command.accrued, hold.amount + added)
     expires_at = max(hold.expires_at, books.now + command.lifetime)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from shared.kernel.clock import SECOND, Clock
+from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document, Documents, PreconditionFailed
 from shared.kernel.due import DuePlace
@@ -128,7 +128,7 @@ class Ledger:
         `principal` is empty for the user. The state may be a few seconds old.
         """
         now = self._clock.now()
-        account = settled(self._watched(lambda: self._committer.known_account(uid)), now)
+        account = self._watched(lambda: self._known_settled(uid, now))
         return charge_room(account, claims, principal=principal or uid, rate=self._rate, now=now)
 
     def budgets(self, uid: Uid) -> Mapping[str, Budget]:
@@ -293,11 +293,20 @@ class Ledger:
 
         Lots of the rest that are due stand outside the state, so their expiry is committed first.
         """
+        now = self._clock.now()
         try:
-            return settled(self._account(uid), self._clock.now())
+            return settled(self._account(uid), now)
         except RestNotRead:
             self.expire_due(uid)
-        return settled(self._account(uid), self._clock.now())
+        return settled(self._account(uid), now)
+
+    def _known_settled(self, uid: Uid, now: Millis) -> Account:
+        """Return the account as this instance knows the account, after all due lots and holds have expired."""
+        try:
+            return settled(self._committer.known_account(uid), now)
+        except RestNotRead:
+            self.expire_due(uid)
+        return settled(self._committer.known_account(uid), now)
 
     def _account(self, uid: Uid) -> Account:
         try:

@@ -1,14 +1,14 @@
 """Limits of commands: bounds of values, rate, budgets, size of the state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from shared.kernel.canonical import INTEGER_MAX, Json
 from shared.kernel.clock import Millis
 from shared.kernel.errors import InvalidValue
-from shared.kernel.ids import is_safe_id
+from shared.kernel.ids import LotId, is_safe_id
 from shared.kernel.money import AMOUNT_MAX, format_credits
-from shared.ledger.account import BUDGETS_KEPT_MAX, TAKES_MAX, Account, Budget, Hold
+from shared.ledger.account import BUDGETS_KEPT_MAX, HELD_LOTS_MAX, TAKES_MAX, Account, Budget, Hold
 from shared.ledger.books import Books
 from shared.ledger.commands import Adjust, BudgetClaim, Command, Grant, RateLimit, Tags
 from shared.ledger.errors import AccountFrozen, BudgetExceeded, LimitReached, RateLimited
@@ -129,6 +129,11 @@ def room_within(account: Account, hold: Hold) -> int | None:
     return min(rooms) + hold.output_exposure if rooms else None
 
 
-def within_takes(account: Account, more: int) -> None:
-    if sum(len(hold.takes) for hold in account.holds.values()) + more > TAKES_MAX:
+def within_takes(account: Account, taken: Iterable[tuple[LotId, int]]) -> None:
+    """Check that the open holds may name these lots, too. Raises LimitReached."""
+    named = [name for hold in account.holds.values() for name, _ in hold.takes]
+    named += [name for name, _ in taken]
+    if len(named) > TAKES_MAX:
         raise LimitReached("lots in reservations", TAKES_MAX)
+    if len(set(named)) > HELD_LOTS_MAX:
+        raise LimitReached("purchases and gifts in reservations", HELD_LOTS_MAX)

@@ -35,12 +35,13 @@ from shared.ledger.commands import (
 )
 from shared.ledger.decide import Decision
 from shared.ledger.entries import body_hash, draft_of, genesis
+from shared.ledger.expiry import MuchIsDue
 from shared.ledger.fold import apply
 from shared.ledger.operation_records import facts_of
 from shared.ledger.past import MemoryPast
 from shared.ledger.receipts import Receipt
 from shared.ledger.running_account import RunningAccount
-from tests.support.rests import check_rest, decided
+from tests.support.rests import check_rest, decided, first_expiries
 
 LEDGER = "demo-test"
 UID = Uid("ada")
@@ -63,18 +64,32 @@ class Books:
 
     def do(self, command: Command) -> Decision[Receipt]:
         """Decide and go on from there. A refusal changes nothing."""
-        decision = decided(self.account, self.archive, command, self.now, KID)
-        self._follow(decision)
-        assert self.account == decision.account, "the state is the fold of its chain"
-        self._check_laws()
+        try:
+            decision = decided(self.account, self.archive, command, self.now, KID)
+        except MuchIsDue:
+            self._go_on(first_expiries(self.account, self.archive, self.now, KID))
+            return self.do(command)
+        self._go_on(decision)
         assert asdict(decision.receipt.after) == self.balance(), "a receipt tells the balance after it"
         return decision
 
+    def _go_on(self, decision: Decision[Receipt]) -> None:
+        self._follow(decision)
+        assert self.account == decision.account, "the state is the fold of its chain"
+        self._check_laws()
+
     def rush(self, command: Command) -> Decision[Receipt]:
         """Decide and go on, unchecked: for the many steps before the one that matters."""
-        decision = decided(self.account, self.archive, command, self.now, KID)
-        self.account, self.archive = decision.account, merged(self.archive, decision.archive)
+        try:
+            decision = decided(self.account, self.archive, command, self.now, KID)
+        except MuchIsDue:
+            self._jump(first_expiries(self.account, self.archive, self.now, KID))
+            return self.rush(command)
+        self._jump(decision)
         return decision
+
+    def _jump(self, decision: Decision[Receipt]) -> None:
+        self.account, self.archive = decision.account, merged(self.archive, decision.archive)
 
     def balance(self) -> dict[str, Any]:
         account = self.account

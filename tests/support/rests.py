@@ -4,7 +4,7 @@ from typing import Any
 
 from shared.ledger.account import Account, Archive, Lot
 from shared.ledger.commands import Command
-from shared.ledger.decide import Decision, decide
+from shared.ledger.decide import Decision, decide, decide_expiry
 from shared.ledger.receipts import Receipt
 from shared.ledger.rest import RestNotRead
 
@@ -32,6 +32,11 @@ def decided(account: Account, archive: Archive, command: Command, now: int, kid:
         except RestNotRead:
             assert count is None or count <= len(lots_at_rest(account, archive)), "more was read than there is"
     raise AssertionError("a decision needs more than the whole rest")
+
+
+def first_expiries(account: Account, archive: Archive, now: int, kid: str) -> Decision[Receipt]:
+    """The commit that comes before a decision if more is due than fits into one commit."""
+    return decide_expiry(account, now, kid=kid, archive=read(account, archive, 10_000))
 
 
 def check_rest(account: Account, archive: Archive) -> None:
