@@ -250,8 +250,8 @@ class AccountStore:
         return document is not None and document.data.get("body") == entry.body
 
     def is_done(self, uid: Uid, operation: OperationId) -> bool:
-        """Return True if this operation is remembered."""
-        return self._documents.get(operation_path(uid, operation)) is not None
+        """Return True if this operation is remembered. Raises IntegrityFailed like `read`."""
+        return operation in self.operations(uid, [operation])
 
     def notes(self, uid: Uid, operations: Iterable[str]) -> Mapping[str, str]:
         """Return the notes of operations: free text, stored beside the journal so that a note can be erased."""

@@ -2,7 +2,7 @@
 
 from shared.kernel.clock import HOUR, Clock
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Create, Document, Documents, PreconditionFailed, Put
+from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import OperationId, Uid, operation_id
@@ -13,7 +13,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.relay import Relay
 
 FREEZES_PER_HOUR_MAX = 20
-"""Most freezes in one hour. More freezes point to a fault in our code or an attack on all users.
+"""Most accounts that are frozen in one hour. More freezes point to a fault in our code or an attack on all users.
 
 Freezing all users would complete such an attack.
 """
@@ -44,12 +44,19 @@ class LedgerWatch:
     def found(self, uid: Uid, seq: int, rule: str) -> None:
         """Alert operators, and freeze the account unless too many were frozen lately.
 
-        A repeated call freezes once and counts once, since the relay finds a broken entry in every run.
+        A repeated call freezes once, and an account counts once an hour, since the relay finds a broken entry in every
+        run, also in an account that cannot be frozen.
         """
         operation = operation_id("watch", uid, str(seq), rule)
-        is_done = self._ledger.is_done(uid, operation)
-        is_frozen = is_done or (self._may_freeze() and self._freeze(uid, seq, rule, operation))
+        is_frozen = self._is_done(uid, operation) or (self._may_freeze(uid) and self._freeze(uid, seq, rule, operation))
         self._alerts.alert("ledger_tampered", uid=uid, seq=seq, rule=rule, is_frozen=is_frozen)
+
+    def _is_done(self, uid: Uid, operation: OperationId) -> bool:
+        """Return True if the ledger has done the operation. A record that the ledger did not write counts as none."""
+        try:
+            return self._ledger.is_done(uid, operation)
+        except IntegrityFailed:
+            return False
 
     def _freeze(self, uid: Uid, seq: int, rule: str, operation: OperationId) -> bool:
         try:
@@ -59,19 +66,30 @@ class LedgerWatch:
             return False
         return True
 
-    def _may_freeze(self) -> bool:
-        """Count this freeze, and return False once the hour has seen too many (the circuit breaker)."""
+    def _may_freeze(self, uid: Uid) -> bool:
+        """Count this account, and return False once the hour has seen too many accounts (the circuit breaker)."""
         hour = self._clock.now() // HOUR
         while True:
             known = self._documents.get(BREAKER_PATH)
-            count = known.data["count"] if known is not None and known.data["hour"] == hour else 0
-            if not isinstance(count, int) or count >= FREEZES_PER_HOUR_MAX:
+            count, uids = _counted(known, hour)
+            if uid in uids:
+                return True
+            if count >= FREEZES_PER_HOUR_MAX:
                 self._alerts.alert("freeze_breaker_open", hour=hour, limit=FREEZES_PER_HOUR_MAX)
                 return False
-            data = {"hour": hour, "count": count + 1}
+            data: Data = {"hour": hour, "count": count + 1, "uids": [*uids, uid]}
             write = Create(BREAKER_PATH, data) if known is None else Put(BREAKER_PATH, data, known.version)
             try:
                 self._documents.commit([write])
             except PreconditionFailed:
                 continue
             return True
+
+
+def _counted(breaker: Document | None, hour: int) -> tuple[int, list[str]]:
+    """Return the number of freezes in this hour, and the accounts. Earlier releases stored no accounts."""
+    if breaker is None or breaker.data["hour"] != hour:
+        return 0, []
+    count, uids = breaker.data["count"], breaker.data.get("uids")
+    assert isinstance(count, int), "the breaker stores a number"
+    return count, [str(uid) for uid in uids] if isinstance(uids, list) else []

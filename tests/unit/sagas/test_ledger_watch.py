@@ -2,13 +2,13 @@ import pytest
 
 from shared.kernel.clock import HOUR
 from shared.kernel.documents import Delete, Patch, Put
-from shared.kernel.ids import Uid
+from shared.kernel.ids import Uid, operation_id
 from shared.ledger.account_documents import account_path
 from shared.ledger.errors import AccountFrozen
 from shared.ledger.relay import CREDIT_EVENTS
-from shared.ledger.store import entry_path
+from shared.ledger.store import entry_path, operation_path
 from shared.platform.memory.alerts import Alert
-from shared.sagas.accounts.ledger_watch import FREEZES_PER_HOUR_MAX, LedgerWatch
+from shared.sagas.accounts.ledger_watch import BREAKER_PATH, FREEZES_PER_HOUR_MAX, LedgerWatch
 from tests.support.ledgers import UID, World, charge, grant
 
 
@@ -79,6 +79,35 @@ def test_account_that_the_relay_finds_broken_again_uses_up_no_freezes(world):
 
     assert {alert.event for alert in world.alerts.raised} == {"ledger_tampered"}
     assert all(alert.fields["is_frozen"] for alert in world.alerts.raised)
+
+
+def test_account_that_cannot_be_frozen_uses_up_one_freeze(world):
+    world.documents.commit([Patch(account_path(UID), {"available": 10**12})])
+    watch = watch_of(world)
+    for _ in range(FREEZES_PER_HOUR_MAX + 1):
+        watch.found(UID, 1, "entry_changed")
+
+    watch.found(Uid("ben"), 1, "entry_changed")
+
+    assert world.ledger.balance(Uid("ben")).status == "frozen"
+
+
+def test_forged_record_of_a_freeze_is_not_taken_for_the_freeze(world):
+    operation = operation_id("watch", UID, "1", "entry_changed")
+    world.documents.commit([Put(operation_path(UID, operation), {"state": "{}", "seal": "test-1:AAAA"})])
+
+    watch_of(world).found(UID, 1, "entry_changed")
+
+    assert world.alerts.raised[-1].fields["is_frozen"] is False
+
+
+def test_count_of_freezes_by_an_earlier_release_is_kept(world):
+    hour = world.clock.now() // HOUR
+    world.documents.commit([Put(BREAKER_PATH, {"hour": hour, "count": FREEZES_PER_HOUR_MAX})])
+
+    watch_of(world).found(UID, 1, "entry_changed")
+
+    assert world.ledger.balance(UID).status == "open"
 
 
 def test_mass_freezing_is_stopped_by_a_breaker_for_the_hour(world):
