@@ -62,9 +62,13 @@ def event(kind: str, data: Any, *, at: int | None = None, **attributes: str) -> 
     return CloudEvent({**usual, **attributes}, data)
 
 
+UPDATED = datetime(2026, 11, 22, 14, 43, 0, 123_456, tzinfo=UTC)
+"""Time at which the document of an event was written."""
+
+
 def document_data(fields: Mapping[str, Any] | None = None, old: Mapping[str, Any] | None = None) -> bytes:
     parts = {
-        name: Document(name="projects/p/databases/(default)/documents/users/ann", fields=given)
+        name: Document(name="projects/p/databases/(default)/documents/users/ann", fields=given, update_time=UPDATED)
         for name, given in (("value", fields), ("old_value", old))
         if given is not None
     }
@@ -293,6 +297,7 @@ def test_every_kind_of_value_is_read():
             "float": "1.5",
         },
         at=CLOCK.now(),
+        version=(int(UPDATED.timestamp()), UPDATED.microsecond * 1_000),
     )
 
 
