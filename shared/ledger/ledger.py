@@ -117,6 +117,13 @@ class Ledger:
         """Return the balance after all due lots and holds have expired. Zero for an account that is not open."""
         return balance_of(self._settled(uid))
 
+    def shown_status(self, uid: Uid) -> str | None:
+        """Return `open`, `frozen` or `closed` as the account's owner sees the status; None without an account.
+
+        One read, and not verified: for a refusal ahead of time, never instead of a command.
+        """
+        return self._store.shown_status(uid)
+
     @property
     def rate(self) -> RateLimit | None:
         """Limit of a user's spending calls; None: no limit."""

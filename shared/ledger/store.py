@@ -301,6 +301,11 @@ class AccountStore:
         if stored.is_old:
             self._documents.commit(moving_writes(uid, stored, self._head(uid, stored).account))
 
+    def shown_status(self, uid: Uid) -> str | None:
+        """Return the account's status as a listener sees the status, not verified; None without an account."""
+        shown = self._documents.get(account_path(uid))
+        return None if shown is None else str(shown.data.get("status"))
+
     def stored(self, uid: Uid) -> StoredAccount:
         """Return the account's documents as one commit wrote them, not verified, for audits and exports."""
         return read_steady(self._documents, uid)

@@ -82,7 +82,7 @@ class PurchasePlaces:
 
 def require_open_account(ledger: Ledger, uid: Uid) -> None:
     """Raise AccountFrozen or AccountClosed for a user who may not buy: the credits could not be spent."""
-    status = ledger.balance(uid).status
+    status = ledger.shown_status(uid)
     if status == "frozen":
         raise AccountFrozen
     if status == "closed":
