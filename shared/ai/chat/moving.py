@@ -77,7 +77,7 @@ def rebuilt(tail: Tail, documents: Sequence[Document], *, is_all: bool) -> Rebui
     sources = _sources(tail, documents)
     inside = _fitting(sources)
     rows, created = _behind(sources[len(inside) :])
-    kept = [message for source in reversed(inside) for message in source.messages]
+    kept = sorted((message for source in inside for message in source.messages), key=lambda each: each.position)
     older = max((row.last for row in rows), default=None)
     grown = replace(
         tail,

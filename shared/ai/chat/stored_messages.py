@@ -4,7 +4,6 @@ Every message of the tail is newer than every page, except after two turns at on
 of its own. Reads sort what they find, and a message that is found twice is returned once.
 """
 
-import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -26,6 +25,8 @@ TOGETHER_MAX, READS_MAX = 4, 8
 STRADDLING_MAX = 2
 """Pages that may hold messages on both sides of a position."""
 CHANGE_ATTEMPTS_MAX = 8
+LOOKS_MAX = 4
+"""Most searches for messages that move between documents while the documents are read."""
 
 Change = Callable[[Message], Message]
 
@@ -59,14 +60,23 @@ class StoredMessages:
         return self._merged(conversation_id, tail, before, limit)
 
     def oldest_first(self, conversation_id: str, tail: Tail | None) -> Iterator[Message]:
-        """Yield all messages, oldest first."""
+        """Yield all messages, oldest first, with messages that move into the tail while the pages are read."""
         ours = [] if tail is None else tail.messages()
         if tail is not None and tail.older is None and not tail.is_outdated:
             yield from ours
             return
-        known = {message.id for message in ours}
-        paged = (message for message in self._paged(conversation_id) if message.id not in known)
-        yield from heapq.merge(paged, ours, key=lambda message: message.position)
+        told: set[str] = set()
+        late = list(ours)
+        for message in self._paged(conversation_id):
+            if ours and message.position >= ours[0].position:
+                late.append(message)
+            elif message.id not in told:
+                told.add(message.id)
+                yield message
+        now = self.tail(conversation_id)
+        known = {message.id: message for message in (*late, *(() if now is None else now.messages()))}
+        rest = (message for message in known.values() if message.id not in told)
+        yield from sorted(rest, key=lambda message: message.position)
 
     def documents_newest_first(self, conversation_id: str, before: str | None = None) -> Iterator[Document]:
         """Yield the documents with messages behind the tail, the newest first, from the position `before` on."""
@@ -74,36 +84,24 @@ class StoredMessages:
 
     def find(self, conversation_id: str, message_id: str) -> Message | None:
         """Return the message of this id; None if there is none."""
-        single, state = self._documents.get_all(
-            [message_path(conversation_id, message_id), state_path(conversation_id)]
-        )
-        if single is not None:
-            return _named(messages_of(single, conversation_id), message_id)
-        tail = tail_of(state)
-        if tail is None:
-            return None  # pages of a conversation that is being deleted may still be there
-        if (found := _named(tail.messages(), message_id)) is not None:
-            return found
-        page = self._page_with(conversation_id, message_id)
-        return None if page is None else _named(messages_of(page, conversation_id), message_id)
+        place = self._place(conversation_id, message_id)
+        return None if place is None else _named(messages_at(place, conversation_id), message_id)
 
     def writes_to_change(self, conversation_id: str, message_id: str, change: Change) -> Sequence[Write]:
         """Build the writes that change one message; none if the message is gone.
 
         The commit fails if the document with the message has changed since.
         """
-        single, state = self._documents.get_all(
-            [message_path(conversation_id, message_id), state_path(conversation_id)]
-        )
-        tail = tail_of(state)
-        if state is not None and tail is not None and (found := _named(tail.messages(), message_id)) is not None:
-            changed = {**state.data, **tail.with_changed(change(found)).data(), "last": state.data["last"], **NO_COPY}
-            return [Put(state.path, changed, state.version)]
-        page = single or self._page_with(conversation_id, message_id)
-        if page is None:
+        place = self._place(conversation_id, message_id)
+        if place is None:
             return []
-        messages = [change(each) if each.id == message_id else each for each in messages_of(page, conversation_id)]
-        return [changed_page(page, messages)]
+        messages = messages_at(place, conversation_id)
+        tail = tail_of(place)
+        if tail is not None:
+            [found] = (each for each in messages if each.id == message_id)
+            changed = {**place.data, **tail.with_changed(change(found)).data(), "last": place.data["last"], **NO_COPY}
+            return [Put(place.path, changed, place.version)]
+        return [changed_page(place, [change(each) if each.id == message_id else each for each in messages])]
 
     def commit_change(self, conversation_id: str, message_id: str, change: Change) -> bool:
         """Change one message. Return False if the message is gone. Raises PreconditionFailed after many attempts."""
@@ -119,7 +117,43 @@ class StoredMessages:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
+    def _place(self, conversation_id: str, message_id: str) -> Document | None:
+        """Return the document that holds the message: the state, a page, or a document of the older form; None if none.
+
+        If the state has changed since it was read, the message may have moved from the one to the other: look again.
+        """
+        paths = [state_path(conversation_id), message_path(conversation_id, message_id)]
+        state, single = self._documents.get_all(paths)
+        for _ in range(LOOKS_MAX):
+            tail = tail_of(state)
+            if tail is not None and _named(tail.messages(), message_id) is not None:
+                return state
+            if single is not None:
+                return single
+            # Pages of a conversation that is being deleted may still be there, but the conversation has no state.
+            page = None if tail is None else self._page_with(conversation_id, message_id)
+            if page is not None:
+                return page
+            before = None if state is None else state.version
+            state, single = self._documents.get_all(paths)
+            if before == (None if state is None else state.version):
+                return None
+        return None
+
     def _merged(self, conversation_id: str, tail: Tail | None, before: str | None, limit: int) -> list[Message]:
+        """Return messages of the tail and of pages, as they are once the pages of an outdated tail are read."""
+        found = self._found(conversation_id, tail, before, limit)
+        for _ in range(LOOKS_MAX):
+            if tail is not None and not tail.is_outdated:
+                break
+            now = self.tail(conversation_id)
+            if now == tail:
+                break
+            tail = now
+            found = self._found(conversation_id, tail, before, limit)
+        return found
+
+    def _found(self, conversation_id: str, tail: Tail | None, before: str | None, limit: int) -> list[Message]:
         """Return messages of the tail and of pages. Pages are read until no unread page can hold one of the result."""
         known: dict[str, Message] = {}
         complete_from = ""
@@ -191,6 +225,12 @@ class StoredMessages:
         )
         found = self._documents.query(query)
         return found[0] if found else None
+
+
+def messages_at(place: Document, conversation_id: str) -> list[Message]:
+    """Return the messages in the state of a conversation, in a page, or in a document of the older form."""
+    tail = tail_of(place)
+    return messages_of(place, conversation_id) if tail is None else tail.messages()
 
 
 def _named(messages: Sequence[Message], message_id: str) -> Message | None:
