@@ -331,7 +331,7 @@ def resume(call: Call) -> Any:
 
 def _shown(task: Task) -> dict[str, Any]:
     names = AgentTaskOut().fields.keys() - {"result"}
-    return {name: getattr(task, name) for name in names} | {"result": _result(task)}
+    return {name: getattr(task, name) for name in names} | {"spent": task.spent_or_due, "result": _result(task)}
 
 
 def _result(task: Task) -> dict[str, Any] | None:

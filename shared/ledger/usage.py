@@ -15,6 +15,8 @@ REVENUE, KEY = "revenue:", "key:"
 ROWS_MAX = 1_000
 """Largest number of rows (kind, model and key) in a day. Further uses are added up under `OTHERS`."""
 OTHERS = "(others)"
+USES = "uses"
+"""Count in the usage of an entry that charges for several uses. An entry without the count is one use."""
 
 SPENT, EXPIRED, WRITTEN_OFF, OTHER = "spent", "expired", "written_off", "other"
 MOVED_BY_KIND: Mapping[str, str] = {
@@ -157,7 +159,7 @@ def _uses(body: Body, used_for: Use) -> Mapping[Use, Amounts]:
     tokens: Mapping[str, int] = body.get("usage", {})
     use = used_for._replace(kind=paid[0]["to"].removeprefix(REVENUE)) if paid else used_for
     amounts = Amounts(
-        count=1,
+        count=tokens.get(USES, 1),
         cost=sum(item["amount"] for item in paid if item["from"] in OWN),
         input_tokens=tokens.get("input_tokens", 0),
         output_tokens=tokens.get("output_tokens", 0),

@@ -227,10 +227,10 @@ def kinds(trail: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undisturbed:
-    """What comes of the whole job if nothing goes wrong: its trail, its charges, and a worker's commits."""
+    """What comes of the whole job if nothing goes wrong: its trail, the charges for tools, and a worker's commits."""
 
     trail: Sequence[str]
-    charges: Sequence[int]
+    tool_charges: Sequence[int]
     commits: int
 
 
@@ -242,7 +242,12 @@ def undisturbed() -> Undisturbed:
     task = world.begin()
     documents = FaultyDocuments(world.documents)
     world.on(documents).agents.slice.run(task.id)
-    return Undisturbed(trail=kinds(world.task(task).trail), charges=world.charges(), commits=documents.commits)
+    return Undisturbed(trail=kinds(world.task(task).trail), tool_charges=tool_charges(world), commits=documents.commits)
+
+
+def tool_charges(world: AgentWorld) -> list[int]:
+    """What the journal says was charged for tools. Thoughts are charged together, as their holds happen to end."""
+    return [charge for charge in world.charges() if charge in (ASKED, PAINTED)]
 
 
 def as_if_undisturbed(world: AgentWorld, task: Task) -> None:
@@ -254,7 +259,8 @@ def as_if_undisturbed(world: AgentWorld, task: Task) -> None:
     assert (task.status, task.reason, task.answer_step) == ("completed", None, len(steps))
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))
     assert kinds(task.trail) == undisturbed().trail
-    assert world.charges() == undisturbed().charges
+    assert tool_charges(world) == undisturbed().tool_charges
+    assert {task.charge_of(step.number) for step in steps if step.kind in ("think", "answer")} == {THOUGHT}
     assert (task.spent, world.spent(), sum(task.charges.values())) == (JOB_COST, JOB_COST, JOB_COST)
     assert world.services.credits.ledger.balance(ANN).held == 0
     assert world.services.credits.ledger.verify(ANN) == []

@@ -40,7 +40,7 @@ def task_data(task: Task) -> dict[str, Value]:
         "reason": task.reason,
         "is_cancel_asked": task.is_cancel_asked,
         "budget": format_credits(task.budget),
-        "spent": format_credits(task.spent),
+        "spent": format_credits(task.spent_or_due),
         "max_steps": task.max_steps,
         "thoughts": task.thoughts,
         "steps": task.steps,

@@ -163,6 +163,11 @@ class Task:
         """Number of steps."""
         return len(self.trail)
 
+    @property
+    def spent_or_due(self) -> Micro:
+        """Sum of all charges, with those that are due (µcr)."""
+        return Micro(self.spent + sum(owed.cost for owed in self.owed))
+
     def charge_of(self, step: int) -> Micro:
         """Return the charge for this step (µcr), or the due amount; zero if none is recorded."""
         due = sum(owed.cost for owed in self.owed if owed.step == step)

@@ -9,10 +9,11 @@ epochs. Each epoch begins when everything before is settled, with the remaining 
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from shared.ai.agents.task import DueCharge, Task
+from shared.ai.tokens import Usage
 from shared.kernel.clock import MINUTE, Clock, Millis
 from shared.kernel.ids import OperationId, operation_id
 from shared.kernel.money import Micro
@@ -22,6 +23,7 @@ from shared.ledger.errors import AccountClosed, BudgetExceeded, HoldNotFound, Ho
 from shared.ledger.holding import GONE
 from shared.ledger.ledger import Ledger
 from shared.ledger.named_hold import NamedHold
+from shared.ledger.usage import USES
 from shared.sagas.metering import key_budgets
 from shared.sagas.metering.call_cost import CallCost
 from shared.users.principal import KeyUse
@@ -29,6 +31,8 @@ from shared.users.spend_cap import SpendCap
 
 PURPOSE = "agent"
 HOLD_ATTEMPTS_MAX = 4
+THOUGHTS_AHEAD = 2
+"""Thoughts whose highest cost a hold sets aside, if that is free. Most thoughts cost far less, so it serves several."""
 BUDGET_LIFETIME: Millis = 20 * MINUTE
 EPOCH_FRESH: Millis = 8 * MINUTE
 """Age of an epoch's last claim up to which the epoch is continued, so that the budget outlives the running slice."""
@@ -57,6 +61,7 @@ class TaskBudget:
         self._budget_id = f"task:{task.id}:{task.epoch}"
         self._spender, self._key = task.spender, _key_of(task)
         self._lock = threading.Lock()
+        self._for_thoughts: BudgetHold | None = None
         self.claimed_at: Millis = task.claimed_at
 
     @property
@@ -68,8 +73,26 @@ class TaskBudget:
         own = BudgetClaim(id=self._budget_id, limit=self._limit, expires_at=now + BUDGET_LIFETIME)
         return (own, *key_budgets.claims(self._key, now))
 
-    def hold(self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent") -> "BudgetHold":
-        """Hold all that a call may cost, or less if the budget or the balance leaves less.
+    def rest_for(self, cost: CallCost, owed: Iterable[DueCharge]) -> "BudgetHold | None":
+        """Return the unspent part of the hold for thoughts, if it covers a thought of this cost at most; else None.
+
+        `owed` are the due charges. If none is due for the hold, the hold has ended or was never used.
+        """
+        hold = self._for_thoughts
+        due = [each.cost for each in owed if hold is not None and each.operation == hold.operation]
+        if hold is None or not due or hold.amount - sum(due) < cost.at_most:
+            return None
+        return BudgetHold(operation=hold.operation, amount=Micro(hold.amount - sum(due)), limited_by="")
+
+    def hold_for_thoughts(self, name: str, model: str, cost: CallCost) -> "BudgetHold":
+        """Hold `THOUGHTS_AHEAD` times the highest cost of a thought if that is free, else as `hold` does."""
+        self._for_thoughts = self.hold(name, model, cost, ahead=THOUGHTS_AHEAD)
+        return self._for_thoughts
+
+    def hold(
+        self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent", *, ahead: int = 1
+    ) -> "BudgetHold":
+        """Hold `ahead` times all that a call may cost, or once if that is not free, or less if even that is not.
 
         If the budget is too small, at least `cost.least_bound` is held. If the balance is too small, at least
         `cost.least` is held. `purpose`: a thought (`agent`) or the call of a tool (`tool`).
@@ -78,7 +101,7 @@ class TaskBudget:
         would fit once other holds were released.
         """
         operation = self.operation(name, self._fence)
-        wanted, limited_by = cost.at_most, ""
+        wanted, limited_by = Micro(cost.at_most * ahead), ""
         for attempt in range(1, HOLD_ATTEMPTS_MAX + 1):
             try:
                 self._ledger.holding(
@@ -95,23 +118,25 @@ class TaskBudget:
                 )
                 return BudgetHold(operation=operation, amount=wanted, limited_by=limited_by)
             except (BudgetExceeded, InsufficientCredits) as refusal:
-                room, limited_by = _room(refusal), refusal.code
+                room = _room(refusal)
                 at_least = cost.least_bound if isinstance(refusal, BudgetExceeded) else cost.least
                 if room < at_least or attempt == HOLD_ATTEMPTS_MAX:
                     if _within(refusal) >= at_least:
                         raise CreditsHeld(refusal) from refusal
                     raise _least_refused(refusal, at_least) from refusal
-                wanted = Micro(min(room, wanted))
+                wanted = Micro(min(room, wanted, cost.at_most))
+                limited_by = refusal.code if wanted < cost.at_most else ""
         raise AssertionError("the last attempt returns or raises")
 
-    def captured(self, owed: DueCharge) -> Micro:
-        """Charge for a recorded step and return the charged amount (µcr). A repeated call returns the first charge.
+    def captured(self, operation: OperationId, owed: Sequence[DueCharge]) -> Micro:
+        """Charge for all recorded steps that are due by this hold, and return the charged amount (µcr).
 
-        If the hold has ended, return the amount that was captured then; 0 if the hold or the account is gone.
+        A repeated call returns the first charge. If the hold has ended, return the amount that was captured then; 0 if
+        the hold or the account is gone.
         """
-        hold = NamedHold(self._ledger, self._uid, owed.operation)
+        hold = NamedHold(self._ledger, self._uid, operation)
         try:
-            return Micro(hold.capture(owed.cost, owed.usage.counts).amount)
+            return Micro(hold.capture(Micro(sum(each.cost for each in owed)), _counts(owed)).amount)
         except HoldResolved:
             return hold.captured_so_far()
         except (HoldNotFound, AccountClosed):
@@ -168,6 +193,15 @@ def _key_of(task: Task) -> KeyUse | None:
         return None
     cap = SpendCap(amount=task.key_cap["amount"], period=task.key_cap["period"])
     return KeyUse(id=task.key_cap["id"], scopes=frozenset(), cap=cap)
+
+
+def _counts(owed: Sequence[DueCharge]) -> tuple[tuple[str, int], ...]:
+    """Return the sums of the tokens, and the number of uses if there are several, for the journal."""
+    tokens = Usage(
+        input_tokens=sum(each.usage.input_tokens for each in owed),
+        output_tokens=sum(each.usage.output_tokens for each in owed),
+    )
+    return tokens.counts if len(owed) == 1 else (*tokens.counts, (USES, len(owed)))
 
 
 def _room(refusal: BudgetExceeded | InsufficientCredits) -> int:

@@ -30,7 +30,7 @@ from shared.sagas.agents.prompt import OUTPUT_TOKENS_LEAST, AgentPrompt, build
 from shared.sagas.agents.task_record import LEASE_SECONDS, ClaimedTask
 from shared.sagas.agents.thought_cost import NOTHING, ThoughtCost
 from shared.sagas.agents.tool_calls import Acts, act_name
-from shared.sagas.agents.toolbox import spec_of, usable_tools
+from shared.sagas.agents.toolbox import PAID, spec_of, usable_tools
 from shared.sagas.agents.tools.tool import Tool
 from shared.sagas.engine.leases import LeaseLost, Leases
 from shared.sagas.metering.authority import Authority
@@ -190,7 +190,7 @@ class AgentSlice:
             self._bury(claimed, "stuck")
             return
         try:
-            pause = self._rounds(claimed, budget)
+            pause = self._settled_rounds(claimed, budget)
         except AccountClosed:
             self._end(claimed, "cancelled", AccountClosed.code)
             return
@@ -209,6 +209,19 @@ class AgentSlice:
             claimed.close({"claimed_at": budget.claimed_at}, due_at=self._clock.now() + GRACE)
             if not claimed.is_cancel_due:
                 self.tell(claimed.task.id)
+
+    def _settled_rounds(self, claimed: ClaimedTask, budget: TaskBudget) -> str | None:
+        """Run rounds, then charge for their steps, also after a refusal; see `_rounds`.
+
+        After any other failure the next worker charges: the outcome of the last commit may be unknown.
+        """
+        try:
+            pause = self._rounds(claimed, budget)
+        except (Rejected, NotFound, IdentityUnavailable):
+            claimed.settle(budget)
+            raise
+        claimed.settle(budget)
+        return pause
 
     def _rounds(self, claimed: ClaimedTask, budget: TaskBudget) -> str | None:
         """Run rounds until the task or the slice is over.
@@ -243,16 +256,20 @@ class AgentSlice:
         """Run the pending tools, or think. Return the reason for a pause, or None. Raises the ledger's refusals."""
         if not claimed.task.pending:
             return self._think(claimed, budget)
+        if any(act.body["tool"] in PAID for act in _pending(claimed)):
+            # The rest of the hold for thoughts comes back, so that the budget has room for the tools.
+            claimed.settle(budget)
         refusal = self._acts.run_calls(claimed, budget, _pending(claimed), until)
         if refusal is not None:
             raise refusal
         return None
 
     def _think(self, claimed: ClaimedTask, budget: TaskBudget) -> str | None:
-        """Ask the model for the next thought, record the thought with its due charge, and settle the charge.
+        """Ask the model for the next thought, and record the thought with its due charge.
 
         Return the limit that cut the thought before any tool call, or None. Credits for the most that the thought can
-        cost are held before the call, and given back if the provider refuses or the lease is lost.
+        cost are held before the call. Unless earlier thoughts are due by the same hold, the hold is given back if the
+        provider refuses or the lease is lost.
         """
         task = claimed.task
         allowed = usable_tools(task.tools, self._authority.check(task.uid, task.spender))
@@ -261,7 +278,7 @@ class AgentSlice:
         specs = [spec_of(self._tools[name]) for name in allowed if name in self._tools]
         prompt = build(task, claimed.steps, sorted(claimed.files), specs, model)
         cost = _cost(rate, prompt)
-        held = budget.hold(think_name(task), model.id, cost)
+        held = self._held(claimed, budget, model, cost)
         cap = _affordable(rate, prompt, held, cost)
         price = ThoughtCost(rate=rate, prompt=prompt, held=held.amount, cap=cap, is_reasoning=model.is_reasoning)
         try:
@@ -283,15 +300,26 @@ class AgentSlice:
                 is_cut=is_cut,
             )
         except (LeaseLost, Rejected) as error:
-            budget.give_back(held.operation, is_unused=isinstance(error, Rejected))
+            if not claimed.is_due_by(held.operation):
+                budget.give_back(held.operation, is_unused=isinstance(error, Rejected))
             raise
         except DomainError as error:
             if error.code in UNSAID:
                 self._end_unsaid(claimed, budget, model, held, price, error)
             raise
-        claimed.settle(budget)
         _log_step(claimed, model, usage, held)
         return held.limited_by if is_cut and not thought.calls else None
+
+    def _held(self, claimed: ClaimedTask, budget: TaskBudget, model: Model, cost: CallCost) -> BudgetHold:
+        """Return credits for the next thought: the rest of the present hold, or else a new hold.
+
+        Before a new hold, charge for the thoughts of the present one, so that its rest is free.
+        """
+        rest = budget.rest_for(cost, claimed.task.owed)
+        if rest is not None:
+            return rest
+        claimed.settle(budget)
+        return budget.hold_for_thoughts(think_name(claimed.task), model.id, cost)
 
     def _end_unsaid(
         self,
@@ -312,7 +340,10 @@ class AgentSlice:
         if not isinstance(error, UpstreamTimedOut) and not self._losses.is_failure_charged(
             task.uid, error, call=held.operation, model=model.id, principal=task.spender, amount=cost
         ):
-            budget.give_back(held.operation)
+            if claimed.is_due_by(held.operation):
+                claimed.settle(budget)
+            else:
+                budget.give_back(held.operation)
             return
         claimed.note(claimed_at=budget.claimed_at)
         claimed.record_unanswered(DueCharge(step=task.steps + 1, operation=held.operation, cost=cost, usage=NOTHING))

@@ -82,18 +82,34 @@ class ClaimedTask:
         task = task_of(found)
         return act in task.pending and task.status not in ENDED
 
-    def settle(self, budget: TaskBudget) -> None:
-        """Charge for the recorded steps of the task. The next save records the charges."""
-        for owed in self.task.owed:
-            charged = budget.captured(owed)
-            task = self.task
-            if charged != owed.cost:
+    def is_due_by(self, operation: OperationId) -> bool:
+        """Return True if a recorded step is to be charged by the hold that this operation placed."""
+        return any(owed.operation == operation for owed in self.task.owed)
+
+    def settle(self, budget: TaskBudget, of: OperationId | None = None) -> None:
+        """Charge for the recorded steps of the task, hold by hold. The next save records the charges.
+
+        With `of`, charge only for the steps that are due by the hold of this operation.
+        """
+        for operation in dict.fromkeys(owed.operation for owed in self.task.owed):
+            if of is None or operation == of:
+                due = [owed for owed in self.task.owed if owed.operation == operation]
+                self._note_charges(due, budget.captured(operation, due))
+
+    def _note_charges(self, due: Sequence[DueCharge], charged: Micro) -> None:
+        """Note the amount that was charged for these steps. If it is less than their cost, the first are paid first."""
+        charges, left = dict(self.task.charges), charged
+        for owed in due:
+            part = left if owed is due[-1] else min(owed.cost, left)
+            left = Micro(left - part)
+            charges[step_id(owed.step)] = charges.get(step_id(owed.step), 0) + part
+            if part != owed.cost:
                 self._corrected.add(owed.step)
-            self.note(
-                owed=owed_data([each for each in task.owed if each.step != owed.step]),
-                charges={**task.charges, step_id(owed.step): task.charges.get(step_id(owed.step), 0) + charged},
-                spent=task.spent + charged,
-            )
+        self.note(
+            owed=owed_data([owed for owed in self.task.owed if owed not in due]),
+            charges=charges,
+            spent=self.task.spent + charged,
+        )
 
     # Steps ------------------------------------------------------------------------------------------------------
 

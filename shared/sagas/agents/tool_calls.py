@@ -175,7 +175,8 @@ class Acts:
             raise
         if seen.cost is None:
             use.give_back()
-        claimed.settle(budget)
+        elif use.held is not None:
+            claimed.settle(budget, use.held)
 
     def _use_of(self, claimed: ClaimedTask, budget: TaskBudget, act: TaskStep) -> TaskToolUse:
         task = claimed.task

@@ -23,6 +23,8 @@ class ToolEntry:
     name: str
     scope: Scope | None = None
     """Scope that an API key needs beside `agents` for its tasks to use the tool; None if `agents` is enough."""
+    is_paid: bool = False
+    """True if a call of the tool may hold credits."""
     is_in_every_task: bool = False
     """True for a tool that every task has, so that no request names the tool."""
 
@@ -39,11 +41,13 @@ TOOLS = (
     ToolEntry("web_fetch"),
     ToolEntry("read_document"),
     ToolEntry("write_artifact"),
-    ToolEntry("ask_model", scope="chat"),
-    ToolEntry("generate_image", scope="images"),
+    ToolEntry("ask_model", scope="chat", is_paid=True),
+    ToolEntry("generate_image", scope="images", is_paid=True),
 )
 CHOICES = tuple(entry.name for entry in TOOLS if not entry.is_in_every_task)
 """Names that a request may choose tools from."""
+PAID = frozenset(entry.name for entry in TOOLS if entry.is_paid)
+"""Names of the tools that may hold credits."""
 _SCOPES: Mapping[str, Scope] = {entry.name: entry.scope for entry in TOOLS if entry.scope is not None}
 
 

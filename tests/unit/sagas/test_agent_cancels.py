@@ -157,5 +157,5 @@ def test_cancelled_thought_is_charged_once_when_the_slice_was_to_go_on():
 
     world.on(meddled(world, task)).agents.slice.run(task.id)
 
-    assert world.charges() == [THOUGHT] * world.task(task).thoughts
+    assert sum(world.charges()) == THOUGHT * world.task(task).thoughts
     assert world.task(task).pending == ()

@@ -92,7 +92,7 @@ def world():
 
 def test_a_job_has_as_many_points_as_this_file_thinks():
     assert 15 <= COMMITS <= POINTS_MAX
-    assert sorted([THOUGHT] * 4 + [ASKED, PAINTED]) == undisturbed().charges
+    assert undisturbed().tool_charges == [ASKED, PAINTED]
 
 
 @pytest.mark.parametrize(("number", "when"), POINTS)

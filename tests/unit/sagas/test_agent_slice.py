@@ -393,7 +393,7 @@ def test_cancelled_while_the_model_thinks_that_step_is_the_last(world):
 
     assert (ended.status, ended.thoughts) == ("cancelled", 2)
     assert ended.trail[-4:] == ("think", "act web_fetch", "act calculator", "act ask_model")
-    assert world.charges() == [THOUGHT, THOUGHT]
+    assert (sum(world.charges()), ended.spent) == (2 * THOUGHT, 2 * THOUGHT)
     with pytest.raises(TaskEnded):
         world.services.agents.tasks.resume(resuming(ANN, task.id, OperationId("op_r")))
 
