@@ -8,7 +8,6 @@ from shared.kernel.documents import Delete, Write
 from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.ids import OperationId
 from shared.ledger.account import Account, Archive
-from shared.ledger.books import merged
 from shared.ledger.commands import Command, Expire
 from shared.ledger.decide import Decision, decide, decide_expiry
 from shared.ledger.errors import IntegrityFailed
@@ -143,7 +142,7 @@ class Batch:
         self.extra_writes += extra
         if job.command.operation:
             self.by_operation[job.command.operation] = job
-        self.archive = merged(self.archive, decision.archive)
+        self.archive = decision.next_archive
         self.writes += writes
         self.bytes += sum(len(entry.body) for entry in decision.entries) + 1_000 + _size(extra)
 

@@ -51,6 +51,8 @@ class Decision(Generic[R_co]):
     entries: tuple[Entry, ...]
     archive: Archive
     receipt: R_co
+    next_archive: Archive = NOTHING
+    """Archive for a decision that follows in the same batch: with what left the state, and the rest as read."""
 
 
 def decide(
@@ -69,7 +71,13 @@ def decide(
         raise AccountClosed
     receipt = cast("R", HANDLERS[type(command)](books, command))
     check(books.account)
-    return Decision(account=books.account, entries=tuple(books.entries), archive=books.left, receipt=receipt)
+    return Decision(
+        account=books.account,
+        entries=tuple(books.entries),
+        archive=books.left,
+        receipt=receipt,
+        next_archive=books.archive,
+    )
 
 
 def decide_expiry(account: Account, now: Millis, *, kid: str, archive: Archive) -> Decision[Receipt]:

@@ -11,8 +11,10 @@ from shared.ledger.account import HELD_LOTS_MAX, PARTS_MAX, PRIORITY_PAID, PRIOR
 from shared.ledger.commands import Capture, Charge, Close, Grant, PlaceHold, Release
 from shared.ledger.errors import LimitReached
 from shared.ledger.expiry import EXPIRY_WRITES_MAX
+from shared.ledger.rest import LOTS_MAX
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from tests.support.faults import FaultyDocuments
 from tests.support.ledgers import UID, ledger_on
 
 MANY = 1_300
@@ -80,7 +82,7 @@ def test_gifts_too_many_for_one_commit_expire_before_the_next_charge(world):
 
 def test_a_balance_ends_gifts_too_many_for_one_commit(world):
     documents, clock, _ = world
-    filled(world, purchases=1, gifts=EXPIRY_WRITES_MAX + 50)
+    filled(world, purchases=1, gifts=EXPIRY_WRITES_MAX // 2 + 50)
     clock.advance(10 * MINUTE)
 
     assert ledger_on(documents, clock).balance(UID).available == 10
@@ -94,9 +96,9 @@ def test_the_room_for_a_charge_counts_no_gift_that_is_due_in_the_rest(world):
     assert ledger_on(documents, clock).charge_room(UID, (), principal="").amount == 10
 
 
-def test_an_account_with_gifts_due_in_thousands_can_be_closed(world):
+def test_an_account_with_more_gifts_due_than_a_commit_ends_can_be_closed(world):
     documents, clock, _ = world
-    filled(world, purchases=40, gifts=MANY)
+    filled(world, purchases=40, gifts=EXPIRY_WRITES_MAX)
     clock.advance(10 * MINUTE)
 
     ledger_on(documents, clock).execute(UID, Close(operation=operation_id("close")))
@@ -142,3 +144,17 @@ def test_a_hold_over_many_purchases_goes_back_in_small_commits(world):
     again = ledger_on(documents, clock)
     assert again.balance(UID).available == 10 * HELD_LOTS_MAX - 12
     assert again.verify(UID) == []
+
+
+def test_commands_that_spend_the_rest_share_one_commit():
+    documents, clock = FaultyDocuments(MemoryDocuments()), ManualClock()
+    ledger = ledger_on(documents, clock)
+    ledger.execute_all(UID, [purchase(number) for number in range(100)])
+    ledger.execute(UID, charge("state", 10 * LOTS_MAX))
+    before = documents.commits
+
+    ledger.execute_all(UID, [charge(f"c{number}", 8) for number in range(40)])
+
+    assert documents.commits - before <= 3
+    assert ledger.balance(UID).available == 10 * (100 - LOTS_MAX) - 320
+    assert ledger.verify(UID) == []
