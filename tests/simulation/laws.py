@@ -27,7 +27,7 @@ from shared.ledger.account import Account, Archive, check
 from shared.ledger.account_documents import account_path, plain_fields, state_path, sweep_fields
 from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
-from shared.ledger.entries import body_hash, draft_of, genesis
+from shared.ledger.entries import CALL_KINDS, body_hash, draft_of, genesis
 from shared.ledger.fold import apply
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing, to_base64
 from shared.ledger.markers import READERS, SHARD_SPAN, marker_path
@@ -82,7 +82,9 @@ class Laws:
         assert all(isinstance(write, Create | Put) for write in by_path.values()), "nothing is deleted or patched"
         left, is_silent = Archive(), True
         while (path := entry_path(self.uid, self.account.seq + 1)) in by_path:
-            left = merged(left, self._follow(by_path.pop(path)))
+            entry = by_path.pop(path)
+            self._check_note(entry, by_path)
+            left = merged(left, self._follow(entry))
             is_silent = is_silent and self._is_silent
         self._check_account(own, shown)
         self._check_marker(marker, is_silent=is_silent)
@@ -104,7 +106,7 @@ class Laws:
         assert named == (self.ledger, self.uid, before.seq + 1, before.head), "entries link"
         assert body["at"] >= before.at, "time never runs backwards"
         digest, signature = body_hash(text), data["signature"]
-        assert set(data) == {"kind", "body", "signature"}
+        assert set(data) - {"has_note"} == {"kind", "body", "signature"}
         assert data["kind"] == body["kind"]
         self.effects.add(body["op"])
         assert isinstance(signature, bytes)
@@ -120,6 +122,15 @@ class Laws:
         self._is_silent = is_call and body["kind"] in {"hold", "extension"}
         self.balances[after.seq] = self._balance()
         return left
+
+    def _check_note(self, write: Write, others: Mapping[str, Write]) -> None:
+        """An entry tells whether its operation has a note. Expiries of the same decision may tell so too."""
+        assert isinstance(write, Create)
+        notes = f"{account_path(self.uid)}/notes/"
+        has_note = f"{notes}{orjson.loads(str(write.data['body']))['op']}" in others
+        is_any = any(path.startswith(notes) for path in others)
+        assert write.data.get("has_note", False) in {has_note, is_any}, "an entry tells of its note"
+        assert "has_note" in write.data or write.data["kind"] in CALL_KINDS, "only an entry of a call tells nothing"
 
     def _count(self, body: Mapping[str, Any]) -> None:
         for posting in body["postings"]:
