@@ -36,6 +36,8 @@ HEADLINES = {
     "unavailable": "The network does not answer",
     "expired": "Time is up",
 }
+DESK_STATES = ["waiting", "confirming", "partial", "over"]
+"""States with different parts of the page: a code, a bar, sums and lines. The others share their layout."""
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,7 @@ def payer(served, browser) -> Any:
             "chromium": browser,
             "pages": {state: f"{served}/payments/crypto/pay_{state}/page/{known.KEY}" for state in HEADLINES},
             "viewports": VIEWPORTS,
+            "states": {"phone": list(HEADLINES), "desk": DESK_STATES},
             "scenarios": SCENARIOS,
             "screenshots": os.environ.get("SCREENSHOTS"),
         },

@@ -1,6 +1,7 @@
 // Looks at the payer's page in every state, with hands on the keyboard, and with wallets that say no.
 //
-// in:  {chromium, pages: {state: url}, viewports: {name: {width, height}}, scenarios: [name], screenshots: directory or null}
+// in:  {chromium, pages: {state: url}, viewports: {name: {width, height}}, states: {viewport: [state]}, scenarios: [name],
+//       screenshots: directory or null}
 // out: {seen: {viewport: {state: {headline, sentence, live, names, overflow, depth, sums, lines, back, theme, title}}},
 //       codes: {state: {width, height, grey: base64}}, keyboard: {order, copied, outlined, taking},
 //       wallets: {scenario: {said, calls, isAgain, isChangeable}}, errors}
@@ -176,7 +177,7 @@ async function refused(scenario, viewport) {
 
 const phone = given.viewports.phone;
 const seen = {};
-for (const [name, viewport] of Object.entries(given.viewports)) seen[name] = await lookAtAll(name, viewport, Object.keys(given.pages));
+for (const [name, viewport] of Object.entries(given.viewports)) seen[name] = await lookAtAll(name, viewport, given.states[name]);
 const codes = {};
 for (const state of ['waiting', 'bitcoin']) codes[state] = await photographOfCode(state, phone);
 const keyboard = await byKeyboard(phone);
