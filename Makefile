@@ -141,9 +141,10 @@ cost: setup  ## documents, invocations and messages of each unit of work: measur
 PAYMENTS ?= 300
 
 # Webhook twice, return page, poll and operator at each payment at once, for both providers, also when those misbehave;
-# and a worker killed, robbed of its lease or put to sleep at every commit and call of the provider.
+# and a worker killed, robbed of its lease or put to sleep at every commit and call of the provider; events in every order.
 payments: setup  ## 300 payments per provider, five callers at each at once, and workers killed anywhere; PAYMENTS=…
-	@PAYMENTS=$(PAYMENTS) KILLS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py tests/contract/test_payment_kills.py
+	@PAYMENTS=$(PAYMENTS) KILLS=all ORDERS=all exec $(PYTHON) -m pytest tests/contract/test_payment_races.py \
+		tests/contract/test_payment_kills.py tests/unit/sagas/test_payment_lifecycles.py
 
 .PHONY: derivations
 ADDRESSES ?= 10000

@@ -488,7 +488,7 @@ class _Play:
         assert len(claimed) == len(set(claimed))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(STEPS, min_size=3, max_size=14))
 def test_credits_and_payouts_agree_after_any_order(steps):
     play = _Play()

@@ -1,8 +1,9 @@
 """Every lifecycle of a payment, told in every order: with repetitions, with any event missing, always the same end."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import islice, permutations
 
 import pytest
 
@@ -14,6 +15,8 @@ from tests.support.shop import BONUS, CREDITS, Shop
 ALL = CREDITS + BONUS
 HALF = Fiat(500, "USD")
 EVENTS_MAX = 6
+ORDERS_STEP = 1 if os.environ.get("ORDERS") == "all" else 7
+"""Orders of EVENTS_MAX events, from one that is played to the next. All orders of fewer events are played."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def test_told_in_any_order_with_repetitions_it_ends_the_same(name, provider):
     """Each order has another event repeated, at once and at the end."""
     lifecycle = LIFECYCLES[name]
     count = len(played(name, provider).told())
-    for number, order in enumerate(permutations(range(count))):
+    step = ORDERS_STEP if count == EVENTS_MAX else 1
+    for number, order in enumerate(islice(permutations(range(count)), 0, None, step)):
         teller = played(name, provider)
         events = teller.told()
         again = events[number % count]
