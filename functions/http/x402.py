@@ -131,7 +131,7 @@ def _offers(services: Services, caller: Principal, error: DomainError) -> Sequen
 def _after(call: Call, top_up: TopUp) -> Call:
     """Return the call after its payment, and tell the payment in a header. Raises TopUpFailed.
 
-    If the authorization was used before, the coins may be credits by another way, so the call is tried.
+    If the authorization was used before, the coins may have been credited already, so the call is tried.
     """
     g.payment_headers[RESPONSE_HEADER] = encoded(top_up.response)
     if top_up.failure and not top_up.is_used:

@@ -84,7 +84,7 @@ class Lot:
     def may_rest(self) -> bool:
         """True if the lot may leave the state with credits in it.
 
-        Lots that expire, if in the rest, must come first there. So they have the smallest priority in the rest.
+        Lots that expire must come first in the rest. So the rest takes an expiring lot only of the smallest priority.
         """
         is_ordered = self.priority == PRIORITY_PROMOTIONAL or (
             self.expires_at is None and self.priority > PRIORITY_PROMOTIONAL

@@ -62,11 +62,11 @@ class Batch:
         return self.snapshot.is_fresh and not self.accepted
 
     def everyone(self) -> list[Job]:
-        """Return all jobs that depend on the commit; `kept` jobs do not."""
+        """Return all jobs that depend on the commit. The jobs of `kept` do not depend on it."""
         return [*self.behind, *(job for job, _ in (*self.accepted, *self.twins, *self.rejected))]
 
     def decisions(self) -> list[tuple[Command, Decision[Receipt]]]:
-        """Return what the commit writes: the expiries, or the accepted commands."""
+        """Return the commands that the commit writes with their decisions: the expiry alone, or the accepted commands."""
         if self.expiry is not None:
             return [(Expire(), self.expiry)]
         return [(job.command, decision) for job, decision in self.accepted]

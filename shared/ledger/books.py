@@ -65,7 +65,7 @@ class Books:
         self.archive = read_on(before, self.account, self.archive, left)
 
     def lot(self, name: LotId) -> Lot | None:
-        """Return a lot of the state, of the rest or of the archive; None if there is no such lot among those read."""
+        """Return a lot of the state, of the rest or of the archive; None if no such lot was read."""
         return self.account.lots.get(name) or self.archive.lots.get(name)
 
 

@@ -1,4 +1,4 @@
-"""The relay: follows the markers and publishes each account's entries, in order, at least once.
+"""Relay: the publisher that follows the markers and publishes each account's entries, in order, at least once.
 
 A relay first claims the account's position by a short lease, so that each entry is read and published once. After the
 messages are published, one commit moves the position and adds the entries to the usage by day. The marker is cleared
@@ -230,7 +230,7 @@ class _RelayTurn:
         return position
 
     def _added_up(self, position: JournalPosition, entries: Sequence[StoredEntry]) -> tuple[UsageFold, Sequence[Write]]:
-        """Return the usage with those of the entries that come next, and the writes of the changed days."""
+        """Return the usage with the entries that come next, and the writes of the changed days."""
         rest = [entry for entry in entries if entry.seq > position.usage.seq]
         if position.is_clearing or not rest or rest[0].seq != position.usage.seq + 1:
             return position.usage, ()

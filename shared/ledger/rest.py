@@ -1,4 +1,4 @@
-"""The rest of an account's lots: those spent last stand outside the state, which keeps their number and their sum.
+"""The rest: the lots of an account that are spent last. They stand outside the state, which keeps their number and sum.
 
 An account may have any number of lots, since no purchase may be refused for their number. The state holds the lots that
 are spent next, so that a charge costs the same after one purchase and after thousands.
@@ -129,7 +129,7 @@ def _first_left(account: Account, archive: Archive, returned: set[LotId]) -> Lot
 def rest_change(account: Account, lots: Mapping[LotId, Lot], archive: Archive) -> tuple[int, int]:
     """Return the change of the rest's number of lots and of their credits (µcr) by the lots that have returned.
 
-    `lots` are the lots of the state after an entry's postings; `archive` has those of the rest as they were before.
+    `lots` are the lots of the state after an entry's postings; `archive` has the lots of the rest before the entry.
     """
     if not account.rest_count:
         return 0, 0

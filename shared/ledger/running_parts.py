@@ -72,7 +72,7 @@ class RunningLot:
 
 @dataclass(slots=True, eq=False, repr=False)
 class RunningHold:
-    """Open hold: `opened` has the fields that no entry changes, the other fields are those of `Hold`."""
+    """Open hold: `opened` has the fields that no entry changes, the other fields mean the same as in `Hold`."""
 
     opened: Hold
     expires_at: int

@@ -1,4 +1,4 @@
-"""The rest of an account's lots as a store knows it, and decisions that read more of it until they need no more."""
+"""Rest of an account's lots as a store knows the rest, and decisions that read more lots until they have enough."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from shared.ledger.rest import RestNotRead
 
 
 def lots_at_rest(account: Account, archive: Archive) -> list[Lot]:
-    """Every lot with credits that stands outside the state, in the order of consumption."""
+    """Return all lots with credits outside the state, in the order of consumption."""
     lots = [lot for lot in archive.lots.values() if not lot.is_empty and lot.id not in account.lots]
     return sorted(lots, key=lambda lot: lot.order)
 
 
 def read(account: Account, archive: Archive, count: int | None) -> Archive:
-    """The archive with the first `count` lots of the rest read; None: as before any was read."""
+    """Return the archive with the first `count` lots of the rest; with None, the archive before any was read."""
     if count is None:
         return Archive(lots=archive.lots, holds=archive.holds)
     lots = lots_at_rest(account, archive)
@@ -35,7 +35,7 @@ def decided(account: Account, archive: Archive, command: Command, now: int, kid:
 
 
 def first_expiries(account: Account, archive: Archive, now: int, kid: str) -> Decision[Receipt]:
-    """The commit that comes before a decision if more is due than fits into one commit."""
+    """Return the expiries that are committed first if more is due than fits into one commit."""
     return decide_expiry(account, now, kid=kid, archive=read(account, archive, 10_000))
 
 

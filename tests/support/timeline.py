@@ -16,9 +16,9 @@ LATENCIES: Mapping[str, Millis] = {"get": 15, "query": 18, "commit": 50, "publis
 
 
 class Timeline(ManualClock):
-    """What is planned happens inside the waiting of others, so one thread plays many instances.
+    """Clock that runs planned work while other work waits, so that one thread plays many instances.
 
-    At most `NESTED_MAX` waits are open at once. What is due beyond that happens later, as if its event came late.
+    At most `NESTED_MAX` waits are open at once. Work that is due in a deeper wait happens later, like a late event.
     """
 
     def __init__(self) -> None:

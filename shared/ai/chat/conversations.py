@@ -378,9 +378,10 @@ class ConversationStore:
     def writes_to_append_anyway(
         self, conversation: Conversation, messages: Sequence[Message], refused: Sequence[Write]
     ) -> Sequence[Write]:
-        """Build the next writes after the writes `refused` were refused: in the tail as stored now, then in a page.
+        """Build the writes for another attempt after the store refused the writes `refused`.
 
-        A stored title is kept. The result is empty if the conversation is gone, or has the messages already.
+        The second attempt appends to the tail as stored now, every later attempt creates a page. A stored title stays.
+        No writes if the conversation is gone, or has the messages already.
         """
         self._recollection.forget_conversation(conversation.id)
         found, state = self._documents.get_all([_path(conversation.id), state_path(conversation.id)])
@@ -445,9 +446,7 @@ class ConversationStore:
     def commit_actual_cost(self, message: Message, cost: Micro) -> None:
         """Record a charge (µcr) below the price, where the account had no more credits.
 
-        A deleted message stays deleted.
-
-        The money has already moved, so a failed write is only logged.
+        A deleted message stays deleted. The money has already moved, so a failed write is only logged.
         """
         try:
             self._stored.commit_change(message.conversation_id, message.id, lambda each: replace(each, cost=cost))
@@ -459,7 +458,7 @@ class ConversationStore:
     ) -> Sequence[Write]:
         """Build the writes of a message's final cost (µcr) and usage, after the provider's report.
 
-        None if the message is gone. The commit fails if the conversation has changed since.
+        No writes if the message is gone. The commit fails if the document with the message has changed since.
         """
 
         def settled(each: Message) -> Message:

@@ -39,7 +39,7 @@ class ConversationDeletions:
         self._clock = clock
 
     def write_to_begin(self, uid: Uid, conversation_id: str) -> Write:
-        """Build the write that lets the messages be deleted. It joins the commit that deletes the conversation."""
+        """Build the write that creates the deletion, for the commit that deletes the conversation."""
         now = self._clock.now()
         data: Data = {"uid": uid, "asked_at": to_datetime(now), "due_at": to_datetime(now + LEASE)}
         return Create(deletion_path(conversation_id), data)
@@ -63,7 +63,7 @@ class ConversationDeletions:
     def delete_messages(self, conversation_id: str, deadline: Deadline) -> bool:
         """Delete messages of a conversation just deleted, until the deadline. Return True if nothing is left.
 
-        What is left is due at once, behind all deletions that are due now.
+        Messages that are left are due at once, behind all deletions that are due now.
         """
         deletion = self._documents.get(deletion_path(conversation_id))
         try:

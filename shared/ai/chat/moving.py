@@ -96,7 +96,7 @@ def rebuilt(tail: Tail, documents: Sequence[Document], *, is_all: bool) -> Rebui
 
 
 def _sources(tail: Tail, documents: Sequence[Document]) -> list[_Source]:
-    """Return what holds messages, the newest first. A message that is stored twice counts for the tail."""
+    """Return the turns of the tail and the documents, the newest first. A message stored twice counts for the tail."""
     ours = tail.messages()
     known = {message.id for message in ours}
     paged = [(each, messages_of(each, tail.conversation_id)) for each in documents]

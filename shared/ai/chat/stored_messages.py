@@ -1,7 +1,7 @@
 """Messages of a conversation as stored: the tail, the pages behind the tail, and documents of the older form.
 
 Every message of the tail is newer than every page, except after two turns at once: then a turn may have stored a page
-of its own. Reads sort what they find, and a message that is found twice is returned once.
+of its own. Reads sort the found messages, and return a message once that is stored twice.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +42,7 @@ class StoredMessages:
         return tail_of(self._documents.get(state_path(conversation_id)))
 
     def window(self, tail: Tail) -> list[Message]:
-        """Return the messages that a model may get, newest first: those of the tail, then those of the pages."""
+        """Return the messages that a model may get, newest first: the messages of the tail, then of the pages."""
         found = tail.window()
         for row, document in self._pages(tail):
             messages = [] if document is None else messages_of(document, tail.conversation_id)
