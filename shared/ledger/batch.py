@@ -66,7 +66,7 @@ class Batch:
         return [*self.behind, *(job for job, _ in (*self.accepted, *self.twins, *self.rejected))]
 
     def decisions(self) -> list[tuple[Command, Decision[Receipt]]]:
-        """Return the commands that the commit writes with their decisions: the expiry alone, or the accepted commands."""
+        """Return the commands of the commit with their decisions: the expiry alone, or the accepted commands."""
         if self.expiry is not None:
             return [(Expire(), self.expiry)]
         return [(job.command, decision) for job, decision in self.accepted]
