@@ -62,6 +62,7 @@ class Job:
         "needs_read",
         "nonces",
         "rest_lots",
+        "siblings",
     )
 
     def __init__(self, command: Command, deadline: float, extra_writes: ExtraWrites[Any] | None = None) -> None:
@@ -81,6 +82,8 @@ class Job:
         """True if this job's thread must work for the lane."""
         self.rest_lots = 0
         """Number of lots of the rest that must be read for the command."""
+        self.siblings: Sequence[Job] = ()
+        """All jobs of the same thread, in the order in which the thread waits for their answers. Empty for one job."""
         self.nonces: set[str] = set()
         """Nonces of the commits that contained the command, to tell an own commit from a replay."""
         self.attempts: list[CommitAttempt] = []
@@ -167,6 +170,8 @@ class Lanes:
 
         Raises the first error among the answers, once each job has an answer.
         """
+        for job in jobs if len(jobs) > 1 else ():
+            job.siblings = jobs
         lanes = [self.enter(uid, job) for job in jobs]
         try:
             for lane, job in zip(lanes, jobs, strict=True):
@@ -278,13 +283,19 @@ class Lanes:
             return [lane.pending.popleft() for _ in range(min(room, len(lane.pending)))]
 
     def _hand_over(self, lane: Lane, left: Sequence[Job]) -> None:
+        """Put the jobs `left` back, and let the thread of the first pending job lead.
+
+        A thread of several jobs sleeps at its first job without an answer, so that this job gets the lead.
+        """
         with lane.lock:
             lane.pending.extendleft(reversed(left))
             lane.pending = deque(job for job in lane.pending if job.answer is None)
             lane.is_led = bool(lane.pending)
             if lane.pending:
-                lane.pending[0].must_lead = True
-                lane.pending[0].wake()
+                first = lane.pending[0]
+                heir = next((job for job in first.siblings if job.answer is None), first)
+                heir.must_lead = True
+                heir.wake()
 
 
 def _or_raise(answer: CommandAnswer[Receipt] | BaseException | None) -> CommandAnswer[Receipt]:

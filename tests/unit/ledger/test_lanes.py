@@ -1,5 +1,6 @@
 """Lanes: who leads, who is forgotten, and what becomes of the others when a leader dies."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -234,3 +235,17 @@ def test_only_a_name_that_may_be_taken_needs_a_read():
     assert Job(grant("lot", 1), 0).needs_read
     assert Job(hold("h", 1), 0).needs_read
     assert not Job(hold(HoldId(derived_id("hold", op)), 1, operation=op), 0).needs_read
+
+
+def test_a_caller_of_several_commands_is_answered_in_whichever_order_they_wait():
+    def turns_round(lane: Lane, jobs: list[Job]) -> list[Job]:
+        jobs[0].tell(DONE)
+        return jobs[:0:-1]
+
+    lanes, jobs, answers = Lanes(turns_round), [job() for _ in range(4)], []
+    caller = threading.Thread(target=lambda: answers.extend(lanes.answers(UID, jobs)), daemon=True)
+
+    caller.start()
+    caller.join(10)
+
+    assert answers == [DONE] * 4
