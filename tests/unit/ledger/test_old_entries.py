@@ -35,7 +35,7 @@ def test_an_entry_stores_nothing_that_follows_from_the_body(world):
     document = world.documents.get(entry_path(UID, 1))
 
     assert document is not None
-    assert document.data.keys() == {"kind", "body", "signature"}
+    assert document.data.keys() == {"kind", "body", "signature", "has_note"}
 
 
 @pytest.mark.parametrize("old", [(1,), (2,), (1, 2)])
