@@ -15,6 +15,7 @@ from functions.http.cors import Origins
 from functions.http.downloads import Downloads
 from functions.http.errors import NoSuchPath
 from functions.http.hosting import HostedPaths
+from functions.http.matching import MatchedRule
 from functions.http.model_ids import model_id
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.payment_errors import OFFERED
@@ -45,6 +46,7 @@ def create_app(services: Services) -> Flask:
     """Return the Flask application that serves the API with these services."""
     app = Flask("credits", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = bodies.MAX_BODY_BYTES + 1
+    app.url_rule_class = MatchedRule
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     gate = Gate(services)

@@ -23,6 +23,13 @@ def test_every_response_has_an_id(world, alice):
     assert made.headers["X-Request-Id"].startswith("req_")
 
 
+def test_no_address_can_be_built_from_a_route(world):
+    (route, *_) = world.app.url_map.iter_rules()
+
+    with pytest.raises(NotImplementedError, match="is matched, not built"):
+        world.app.url_map.bind("localhost").build(route.endpoint, dict.fromkeys(route.arguments, "a"))
+
+
 @pytest.mark.parametrize("given", ["", "a b", "x" * 129, "<script>", "a;b", "é"])
 def test_an_id_that_could_do_harm_is_replaced(alice, given):
     assert alice.get("/me", headers={"X-Request-Id": given}).headers["X-Request-Id"].startswith("req_")
