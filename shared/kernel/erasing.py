@@ -25,6 +25,8 @@ def delete_matching(
 ) -> bool:
     """Delete the documents that match, page by page. Return True if none is left, False if the deadline is over.
 
+    Each page begins behind the last one, since the store passes deleted documents one by one for a while. The last
+    query begins at the start again, and finds documents that were added meanwhile. The query has no order of its own.
     One page is deleted in any case, so that repeated calls come to an end. The query's limit is replaced. `paths_of`
     names the documents to delete for each match, the match included. `commit` commits the deletes of a page, such as
     with a write that fails if another worker has taken over; None: they are committed alone. Raises StoreUnavailable,
@@ -42,7 +44,8 @@ def delete_matching(
                 raise
             page = replace(page, limit=max(1, page.limit // PAGE_SHRINKS))
         else:
-            if len(found) < page.limit:
+            if len(found) < page.limit and page.after is None:
                 return True
+            page = replace(page, after=(found[-1].path,) if len(found) == page.limit else None)
         if deadline.is_over():
             return False

@@ -48,3 +48,26 @@ def test_each_call_after_the_deadline_deletes_one_page():
     fill(documents, 2 * ERASE_PAGE + 1)
 
     assert [delete_matching(documents, EVERYTHING, over) for _ in range(3)] == [False, False, True]
+
+
+class Watched(MemoryDocuments):
+    """Store that notes where each query begins, and gets another document in front at the second query."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starts: list[object] = []
+
+    def query(self, query):
+        self.starts.append(query.after and query.after[-1])
+        if len(self.starts) == 2:
+            self.commit([Create("things/-", {})])
+        return super().query(query)
+
+
+def test_pages_begin_behind_deleted_documents_and_the_last_at_the_start():
+    documents = Watched()
+    fill(documents, 2 * ERASE_PAGE)
+
+    assert delete_matching(documents, EVERYTHING, NEVER)
+    assert documents.starts == [None, f"things/{ERASE_PAGE - 1:04d}", f"things/{2 * ERASE_PAGE - 1:04d}", None]
+    assert MemoryDocuments.query(documents, EVERYTHING) == []
