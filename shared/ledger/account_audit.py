@@ -150,7 +150,7 @@ class _Turn:
     def run(self, deadline: Deadline) -> AuditTurn:
         """Verify a part of the older entries, the new entries, and the account's documents. Raises PositionUnusable."""
         before = self._position
-        self._sample(deadline)
+        self._sample(deadline.or_within(deadline.seconds_left() / 2))
         stored = self._store.stored(self._uid)
         is_at_end = self._has_no_finding and self._follow(stored, deadline)
         if is_at_end:

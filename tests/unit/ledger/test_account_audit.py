@@ -16,6 +16,7 @@ from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.audit_position import FOLD_VERSION, AuditPositions, position_path
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import entry_path, operation_path
+from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support import books as ask
 from tests.support.ledgers import KEYS, UID, World, charge, grant
@@ -60,6 +61,34 @@ def world() -> World:
     world = World()
     spend(world, 1, 120)
     return world
+
+
+class SlowEntries(MemoryDocuments):
+    """Store in which each read of entries takes a second."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def query(self, query: Any) -> Any:
+        if query.collection.endswith("/entries"):
+            self.clock.advance(1_000)
+        return super().query(query)
+
+
+def test_older_entries_leave_half_of_the_time_to_new_ones() -> None:
+    clock = ManualClock()
+    world = World(documents=SlowEntries(clock), clock=clock)
+    spend(world, 1, 30 * SIZES.page)
+    while not audit(world, 1_000).is_complete:
+        pass
+    spend(world, 30 * SIZES.page + 1, 50 * SIZES.page)
+
+    sizes = replace(SIZES, sample_min=30 * SIZES.page)
+    turn = AccountAudits(world.documents, KEYS, LEDGER, world.alerts, sizes).audit(UID, Deadline.within(clock, 20))
+
+    assert turn == AuditTurn()
+    assert audited(world) >= 38 * SIZES.page
 
 
 class Counted(MemoryDocuments):
