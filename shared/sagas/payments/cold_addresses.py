@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from shared.kernel.clock import DAY, Clock
 from shared.kernel.documents import Create, Document, Documents, Patch, PreconditionFailed, Put
 from shared.kernel.errors import DomainError
-from shared.kernel.events import log
+from shared.kernel.events import log, log_error
+from shared.kernel.schemas import SchemaUnknown
 from shared.payments.chains.networks import Network
 from shared.payments.chains.ports import Chain, NetworkName
 from shared.payments.chains.sources import glance
@@ -64,12 +65,19 @@ class ColdAddresses:
         run.cursor = ",".join([str(day), *(f"{name}:{number}" for name, number in sorted(places.items()))])
 
     def _next(self, run: JobRun, name: NetworkName, number: int) -> int | None:
-        """Read one slice and return the number of the next, DONE after the last; None after a failure."""
+        """Read one slice and return the number of the next, DONE after the last; None after a failure.
+
+        A slice whose document cannot be read is passed, and holds up no other slice.
+        """
         try:
             has_more = self._read(name, number)
-        except DomainError as error:
-            log("cold_addresses_not_read", "WARNING", network=name, slice=number, code=error.code)
-            return None
+        except Exception as error:  # noqa: BLE001  # one broken slice must not hold up all others
+            if isinstance(error, DomainError) and not isinstance(error, SchemaUnknown):
+                log("cold_addresses_not_read", "WARNING", network=name, slice=number, code=error.code)
+                return None
+            log_error("cold_addresses_not_read", error, network=name, slice=number)
+            taken = self._indices.taken(self._networks[name].family)
+            return number + 1 if (number + 1) * SLICE < taken else DONE
         run.done += 1
         return number + 1 if has_more else DONE
 

@@ -3,10 +3,10 @@
 import pytest
 
 from shared.kernel.clock import DAY, MINUTE, SECOND
-from shared.kernel.documents import PreconditionFailed
+from shared.kernel.documents import PreconditionFailed, Put
 from shared.kernel.errors import Unavailable
 from shared.payments.chains.ports import Transfer
-from shared.payments.chains.watch_documents import look_in, watch_in
+from shared.payments.chains.watch_documents import look_in, slice_path, watch_in
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -473,6 +473,19 @@ def test_a_failed_slice_is_read_in_the_next_run():
     world.chain.fault = ""
 
     assert (failed.done, read_cold(world, failed.cursor).done) == (0, 3)
+
+
+def test_a_broken_slice_holds_up_no_other():
+    world = cooled()
+    world.clock.advance(DAY)
+    world.documents.commit([Put(slice_path("base", 0), {"levels": "{"})])
+    world.pay(7)
+    world.pay(2_400)
+
+    run = read_cold(world)
+
+    assert run.done == 2
+    assert world.minute() == [2_400]
 
 
 # Block by block -----------------------------------------------------------------------------------------------------

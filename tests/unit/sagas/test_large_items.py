@@ -209,7 +209,7 @@ GIANTS = {
 BOUNDED = {
     "notices": "an event is a few documents and one settlement",
     "payments": "a payment is a few documents and a few calls of the provider",
-    "chains": "a look at a chain has a time limit of its own, and stores where it stopped",
+    "chains": "a look at a chain has a time limit of its own, and stores where it stopped: see test_crypto_watcher",
     "crypto_addresses": "an address is one look and a few payments",
     "crypto_payouts": "a payout is one look at a transaction",
     "cold_addresses": "a slice is one call for a thousand addresses",
