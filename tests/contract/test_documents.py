@@ -373,3 +373,14 @@ def test_a_query_of_paths_only_brings_no_data_and_the_same_versions(documents, i
 
     assert [(each.path, each.version) for each in found] == [(each.path, each.version) for each in whole]
     assert [each.data for each in found] == [{}, {}]
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+def test_a_query_of_paths_only_begins_behind_a_document_that_is_gone(documents, is_group):
+    documents.commit([Create(f"things/{name}", {"uid": "ann"}) for name in "abcd"])
+    where = (Where("uid", "==", "ann"),)
+    documents.commit([Delete("things/b")])
+
+    query = Query(collection="things", group=is_group, limit=2, where=where, after=("things/b",), is_paths_only=True)
+
+    assert [each.path for each in documents.query(query)] == ["things/c", "things/d"]
