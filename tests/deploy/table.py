@@ -117,7 +117,7 @@ FUNCTIONS = {
     "on_provider_event": Row(
         trigger=document("created", "inbox/{id}"),
         concurrency=16,
-        instances_max=10,
+        instances_max=3,
         retry=True,
         secrets=(KEY, MARKS, STRIPE, PAYPAL),
         roles={DATABASE, TOPICS, *TRIGGERED},
