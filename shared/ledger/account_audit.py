@@ -23,7 +23,8 @@ from shared.ledger.keys import KeyRing
 from shared.ledger.markers import marker_path
 from shared.ledger.past import MemoryPast
 from shared.ledger.positions import position_path
-from shared.ledger.store import AccountStore, StoredEntry
+from shared.ledger.store import AccountStore
+from shared.ledger.stored_entries import StoredEntry
 
 SAMPLE_TURNS = 30
 """Complete turns within which each older entry is verified again."""

@@ -15,7 +15,7 @@ from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import Lot
 from shared.ledger.audit_pages import AppendedPages
 from shared.ledger.codec import decode_lot, encode_lot
-from shared.ledger.store import StoredEntry
+from shared.ledger.stored_entries import StoredEntry
 
 NAME_BYTES = 8
 REPEATABLE = "expire:"

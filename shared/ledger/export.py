@@ -17,7 +17,8 @@ from shared.kernel.documents import Value
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import StoredAccount
 from shared.ledger.keys import KeyRing
-from shared.ledger.store import AccountStore, StoredEntry
+from shared.ledger.store import AccountStore
+from shared.ledger.stored_entries import StoredEntry
 
 FORMAT = "ics-export"
 FORMAT_VERSION = 1

@@ -11,7 +11,8 @@ from shared.ledger.about import CALL_PURPOSES
 from shared.ledger.account import Account
 from shared.ledger.entries import NOTELESS_KINDS, POSTED_KINDS
 from shared.ledger.errors import EntryNotFound, IntegrityFailed
-from shared.ledger.store import AccountStore, StoredEntry
+from shared.ledger.store import AccountStore
+from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.views import EntryView, HistoryPage, entry_view, hold_needed
 
 HISTORY_WINDOW = 100

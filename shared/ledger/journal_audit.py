@@ -17,7 +17,7 @@ from shared.ledger.fold import NotApplicable
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, Verifier
 from shared.ledger.running_account import RunningAccount
 from shared.ledger.running_parts import PastParts
-from shared.ledger.store import StoredEntry
+from shared.ledger.stored_entries import StoredEntry
 
 
 class JournalPast(PastParts, Protocol):

@@ -39,7 +39,8 @@ from shared.ledger.keys import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
 from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.rest import RestNotRead
-from shared.ledger.store import AccountStore, StoredEntry
+from shared.ledger.store import AccountStore
+from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from shared.kernel.ids import Uid
 from shared.ledger.entries import genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.keys import Verifier
-from shared.ledger.store import AccountStore, StoredEntry
+from shared.ledger.store import AccountStore
+from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.verify import entry_rule
 
 

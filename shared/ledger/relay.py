@@ -26,7 +26,7 @@ from shared.ledger.analytics import clear_days, folded_days
 from shared.ledger.ledger import Ledger
 from shared.ledger.markers import RELAY, SHARD_SPAN, announced_seq, clearing, is_waiting, marker_path
 from shared.ledger.positions import JournalPosition, commit_position, read_position
-from shared.ledger.store import StoredEntry
+from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.usage import UsageFold
 from shared.ledger.views import EntryView, entry_view
 

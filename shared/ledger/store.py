@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
 
-from shared.kernel.canonical import INTEGER_MAX, NotCanonical, canonical, parse_canonical
 from shared.kernel.clock import Millis, to_datetime
 from shared.kernel.documents import (
     Create,
@@ -21,28 +19,24 @@ from shared.kernel.documents import (
 from shared.kernel.documents import Order as OrderBy
 from shared.kernel.due import DuePlace
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
-from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot, check
+from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot
 from shared.ledger.account_documents import (
     DUE_ACCOUNTS,
     DUE_OLD_ACCOUNTS,
-    SCHEMA,
     StoredAccount,
     account_path,
     account_writes,
     committed_version,
-    is_told,
     moving_writes,
     plain_fields,
     read_steady,
     read_stored,
-    seal_message,
-    sweep_fields,
 )
-from shared.ledger.codec import decode_account, decode_hold, decode_lot, encode_account, encode_hold, encode_lot
+from shared.ledger.account_seals import AccountSeals
+from shared.ledger.codec import decode_account, encode_hold, encode_lot
 from shared.ledger.commands import Capture, Command
 from shared.ledger.decide import Decision
 from shared.ledger.document_paths import (
-    ENTRY_ID,
     SEQ_MAX,
     archived_paths,
     entry_id,
@@ -52,20 +46,21 @@ from shared.ledger.document_paths import (
     lot_path,
     operation_path,
 )
-from shared.ledger.entries import CALL_KINDS, Entry, body_hash, genesis
+from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.hold_names import capture_operation
-from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing, from_base64, to_base64
+from shared.ledger.keys import KeyRing
 from shared.ledger.markers import are_silent, marker_write
-from shared.ledger.operation_records import PASSING_FOR, OperationRecord, decode_operation, encode_operation
+from shared.ledger.operation_records import PASSING_FOR, OperationRecord, encode_operation
 from shared.ledger.receipts import Receipt
+from shared.ledger.record_seals import RecordSeals
 from shared.ledger.rest import rest_fields
+from shared.ledger.stored_entries import StoredEntry, entry_data, stored_entry
 
 __all__ = [
     "AccountStore",
     "Head",
     "Snapshot",
-    "StoredEntry",
     "entry_path",
     "hold_path",
     "is_recorded",
@@ -97,30 +92,18 @@ class Snapshot:
     versions: Mapping[str, Version] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class StoredEntry:
-    """Entry as stored in its document, not verified yet."""
-
-    seq: int
-    body: str
-    hash: str
-    signature: str
-    kind: str
-    schema: int = SCHEMA
-    has_note: bool | None = None
-    """True if the entry's operation has a note. None: the entry does not tell, since it is old or of a call."""
-
-
 class AccountStore:
     """Reader and writer of the ledger's documents below `accounts/`.
 
-    The documents are the state, entries, operations, notes, archived lots and holds, and the outbox marker.
+    The documents are the state, entries, operations, notes, archived lots and holds, and the marker.
     """
 
     def __init__(self, documents: Documents, keys: KeyRing, ledger: str) -> None:
         self._documents = documents
         self._keys = keys
         self._ledger = ledger
+        self._seals = AccountSeals(keys, ledger)
+        self._records = RecordSeals(keys, ledger)
 
     def blank(self, uid: Uid) -> Head:
         """Return the head of an account without a document."""
@@ -142,14 +125,16 @@ class AccountStore:
         head = self._head(uid, read_stored(self._documents, uid))
         paths = [*operations.values(), *sorted(archived)]
         found = {document.path: document for document in self._all(paths) if document is not None}
-        archive = self._archive(uid, [found[path] for path in archived if path in found])
+        archive = self._records.archive(uid, [found[path] for path in archived if path in found])
         if rest_lots and head.account.rest_count:
             rest = self._rest(head, rest_lots)
             archive = replace(rest, lots={**archive.lots, **rest.lots}, holds=archive.holds)
         return Snapshot(
             head=head,
             is_fresh=True,
-            operations={id_: self._operation(uid, found[path]) for id_, path in operations.items() if path in found},
+            operations={
+                id_: self._records.operation(uid, found[path]) for id_, path in operations.items() if path in found
+            },
             archive=archive,
             versions={path: found[path].version for path in archived if path in found},
         )
@@ -189,7 +174,7 @@ class AccountStore:
 
         The commit fails if `head` is outdated.
         """
-        sealed = self._sealed_data(account, head.number + 1, nonce)
+        sealed = self._seals.data(account, head.number + 1, nonce)
         return account_writes(account.uid, sealed, plain_fields(account), head.version)
 
     def commit(self, writes: Sequence[Write]) -> Version:
@@ -225,7 +210,7 @@ class AccountStore:
             id_to=entry_id(min(last, SEQ_MAX)),
             is_newest_first=True,
         )
-        return [_stored_entry(document) for document in self._documents.query(query)]
+        return [stored_entry(document) for document in self._documents.query(query)]
 
     def entries_from(self, uid: Uid, first: int, last: int, limit: int) -> list[StoredEntry]:
         """Return at most `limit` stored entries of `first` to `last`, in order. Fewer: there are no others."""
@@ -235,14 +220,14 @@ class AccountStore:
             id_from=entry_id(first),
             id_to=entry_id(min(last, SEQ_MAX)),
         )
-        return [_stored_entry(document) for document in self._documents.query(query)]
+        return [stored_entry(document) for document in self._documents.query(query)]
 
     def strangers(self, uid: Uid, last: int, limit: int) -> list[StoredEntry]:
         """Return stored entries with ids outside 1 to `last`: newer entries, or entries not written by the ledger."""
         collection = f"{account_path(uid)}/entries"
         below = Query(collection=collection, limit=limit, id_to=entry_id(0))
         above = Query(collection=collection, limit=limit, id_from=entry_id(last + 1))
-        return [_stored_entry(document) for query in (below, above) for document in self._documents.query(query)]
+        return [stored_entry(document) for query in (below, above) for document in self._documents.query(query)]
 
     def is_written(self, uid: Uid, entry: Entry) -> bool:
         """Return True if this very entry is stored."""
@@ -263,12 +248,14 @@ class AccountStore:
         """Return the records of the done ones among `operations`. Raises IntegrityFailed like `read`."""
         documents = self._all([operation_path(uid, operation) for operation in operations])
         return {
-            OperationId(document.id): self._operation(uid, document) for document in documents if document is not None
+            OperationId(document.id): self._records.operation(uid, document)
+            for document in documents
+            if document is not None
         }
 
     def archived_lots(self, uid: Uid, lots: Iterable[LotId]) -> Mapping[LotId, Lot]:
         """Return the archived lots among `lots`. Raises IntegrityFailed if the ledger did not write a document."""
-        return self._archive(uid, _there(self._all([lot_path(uid, lot) for lot in lots]))).lots
+        return self._records.archive(uid, _there(self._all([lot_path(uid, lot) for lot in lots]))).lots
 
     def archived_hold(self, uid: Uid, hold: HoldId) -> Hold | None:
         """Return a resolved hold; None if there is none.
@@ -276,13 +263,13 @@ class AccountStore:
         Raises IntegrityFailed if the ledger did not write the document.
         """
         found = _there(self._documents.get_all(list(hold_paths(uid, hold))))
-        return self._archive(uid, found).holds.get(hold)
+        return self._records.archive(uid, found).holds.get(hold)
 
     def archived_holds(self, uid: Uid, holds: Sequence[HoldId]) -> Mapping[HoldId, Hold]:
         """Return the resolved holds among `holds`. Raises IntegrityFailed if the ledger did not write a document."""
-        found = self._archive(uid, _there(self._all([hold_path(uid, hold) for hold in holds]))).holds
+        found = self._records.archive(uid, _there(self._all([hold_path(uid, hold) for hold in holds]))).holds
         others = [operation_path(uid, capture_operation(hold)) for hold in holds if hold not in found]
-        return {**found, **self._archive(uid, _there(self._all(others))).holds}
+        return {**found, **self._records.archive(uid, _there(self._all(others))).holds}
 
     def due(self, now: Millis, limit: int, after: DuePlace | None, *, is_old: bool) -> list[Document]:
         """Return documents of accounts with due lots or holds, of the old form or the present, the most overdue first.
@@ -314,49 +301,29 @@ class AccountStore:
         asked = list(dict.fromkeys(paths))
         return self._documents.get_all(asked) if asked else []
 
-    def _sealed_data(self, account: Account, number: int, nonce: str) -> Data:
-        state = encode_account(account)
-        seal = self._keys.sign(SEAL_CONTEXT, seal_message(self._ledger, account.uid, number, nonce, state))
-        return {
-            **sweep_fields(account),
-            "state": state,
-            "seal": f"{self._keys.kid}:{seal}",
-            "version": number,
-            "nonce": nonce,
-        }
-
     def _decision_writes(
         self, uid: Uid, command: Command, decision: Decision[Receipt], snapshot: Snapshot, nonce: str
     ) -> Iterable[Write]:
         """Yield the writes of one decision: entries, the operation's record, the note, archived lots and holds."""
         note = getattr(command, "note", "")
         for entry in decision.entries:
-            yield Create(entry_path(uid, entry.seq), self._entry_data(entry, has_note=bool(note)))
+            yield Create(entry_path(uid, entry.seq), entry_data(entry, self._keys, has_note=bool(note)))
         ended = _charged_hold(command, decision)
         if is_recorded(command):
             path = operation_path(uid, command.operation)
-            record = self._sealed(path, encode_operation(command, decision.receipt, nonce, ended))
+            record = self._records.sealed(path, encode_operation(command, decision.receipt, nonce, ended))
             yield Create(path, {**record, **_lifetime(command, decision.account.at)})
         if note:
             yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note})
         for lot in decision.archive.lots.values():
             path = lot_path(uid, lot.id)
-            data = {**self._sealed(path, encode_lot(lot)), **rest_fields(lot)}
+            data = {**self._records.sealed(path, encode_lot(lot)), **rest_fields(lot)}
             yield Put(path, data, snapshot.versions.get(path))
         for hold in decision.archive.holds.values():
             if hold is ended:
                 continue
             path = hold_path(uid, hold.id)
-            yield Put(path, self._sealed(path, encode_hold(hold)), snapshot.versions.get(path))
-
-    def _entry_data(self, entry: Entry, *, has_note: bool) -> Data:
-        """Return the fields of an entry's document. The hash follows from the body, so that it is not stored."""
-        signature = self._keys.sign(ENTRY_CONTEXT, entry.hash.encode())
-        told = {"has_note": has_note} if has_note or entry.kind not in CALL_KINDS else {}
-        return {"kind": entry.kind, "body": entry.body, "signature": from_base64(signature), **told}
-
-    def _sealed(self, path: str, state: str) -> Data:
-        return {"state": state, "seal": self._keys.mark(self._record(path, state))}
+            yield Put(path, self._records.sealed(path, encode_hold(hold)), snapshot.versions.get(path))
 
     def _head(self, uid: Uid, stored: StoredAccount) -> Head:
         """Return the verified head. If the two documents disagree, read both again as one commit wrote them.
@@ -365,10 +332,10 @@ class AccountStore:
         """
         if stored.version is None:
             return self.blank(uid)
-        rule = self.broken_rule(uid, stored)
+        rule = self._seals.broken_rule(uid, stored)
         if rule is not None:
             stored = read_steady(self._documents, uid)
-            rule = self.broken_rule(uid, stored)
+            rule = self._seals.broken_rule(uid, stored)
         if rule is not None or stored.state is None:
             raise IntegrityFailed(uid=uid, seq=_seq_told(stored), rule=rule or "seal")
         data = stored.state.data
@@ -377,42 +344,6 @@ class AccountStore:
             number=_int(data["version"]),
             version=stored.version,
         )
-
-    def broken_rule(self, uid: Uid, stored: StoredAccount) -> str | None:
-        """Return the law that an account's documents break: `seal`, `state`, `identity`, `plain_balance`; None if none.
-
-        Raises UnknownKey when the seal's key is not known here yet.
-        """
-        data = {} if stored.state is None else stored.state.data
-        number, nonce, state = _int(data.get("version")), str(data.get("nonce")), str(data.get("state"))
-        if abs(number) > INTEGER_MAX or not self._is_sealed(
-            seal_message(self._ledger, uid, number, nonce, state), data
-        ):
-            return "seal"
-        try:
-            account = decode_account(state)
-            check(account)
-        except (ValueError, KeyError, TypeError, AssertionError):
-            return "state"
-        if (account.ledger, account.uid) != (self._ledger, uid):
-            return "identity"
-        return None if is_told(stored, account) else "plain_balance"
-
-    def _is_sealed(self, message: bytes, data: Data) -> bool:
-        kid, colon, signature = str(data.get("seal")).partition(":")
-        return bool(colon) and self._keys.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature)
-
-    def _record(self, path: str, state: str) -> bytes:
-        """Return the message that the mark of an operation, archived lot or archived hold covers: path and state."""
-        return canonical({"ledger": self._ledger, "path": path, "state": state})
-
-    def _is_ours(self, document: Document) -> bool:
-        data = document.data
-        try:
-            record = self._record(document.path, str(data.get("state")))
-        except NotCanonical:
-            return False
-        return self._keys.is_marked(record, str(data.get("seal")))
 
     def _rest(self, head: Head, count: int) -> Archive:
         """Return the first `count` lots of the rest, or more.
@@ -424,7 +355,7 @@ class AccountStore:
         where, order = (Where("rest_order", ">", ""),), (OrderBy("rest_order"),)
         lots_of = f"{account_path(account.uid)}/lots"
         documents = self._documents.query(Query(collection=lots_of, where=where, order_by=order, limit=limit))
-        found = self._archive(account.uid, documents).lots
+        found = self._records.archive(account.uid, documents).lots
         lots = {name: lot for name, lot in found.items() if name not in account.lots}
         is_whole = len(documents) < limit
         if is_whole and sum(lot.available for lot in lots.values()) != account.rest_available:
@@ -433,36 +364,6 @@ class AccountStore:
             raise IntegrityFailed(uid=account.uid, seq=account.seq, rule="rest")
         ordered = sorted(lots.values(), key=lambda lot: lot.order)
         return Archive(lots=lots, rest=tuple(lot.id for lot in ordered), is_whole=is_whole)
-
-    def _operation(self, uid: Uid, document: Document) -> OperationRecord:
-        """Return the record of an operation. Raises IntegrityFailed if the ledger did not write the document."""
-        try:
-            if self._is_ours(document):
-                return decode_operation(str(document.data.get("state")))
-        except (NotCanonical, KeyError, TypeError):
-            pass
-        raise IntegrityFailed(uid=uid, seq=0, rule="operation_seal")
-
-    def _archive(self, uid: Uid, documents: Iterable[Document]) -> Archive:
-        """Return the archived lots and holds in these documents.
-
-        Raises IntegrityFailed if the ledger did not write a document.
-        """
-        lots: dict[LotId, Lot] = {}
-        holds: dict[HoldId, Hold] = {}
-        for document in documents:
-            state = str(document.data.get("state"))
-            if not self._is_ours(document):
-                raise IntegrityFailed(uid=uid, seq=0, rule="archive_seal")
-            fields = cast("Mapping[str, Any]", parse_canonical(state))
-            if document.path == lot_path(uid, LotId(document.id)):
-                lots[LotId(document.id)] = decode_lot(fields)
-            elif document.path == hold_path(uid, HoldId(document.id)):
-                holds[HoldId(document.id)] = decode_hold(fields)
-            elif "hold" in fields:
-                hold = decode_hold(fields["hold"])
-                holds[hold.id] = hold
-        return Archive(lots=lots, holds=holds)
 
 
 def is_recorded(command: Command) -> bool:
@@ -485,24 +386,6 @@ def _charged_hold(command: Command, decision: Decision[Receipt]) -> Hold | None:
 
 def _there(documents: Iterable[Document | None]) -> list[Document]:
     return [document for document in documents if document is not None]
-
-
-def _stored_entry(document: Document) -> StoredEntry:
-    """Return the entry in this document.
-
-    Documents of earlier releases also have the hash and the schema, and the signature as base64.
-    """
-    data, body = document.data, str(document.data.get("body"))
-    signature = data.get("signature")
-    return StoredEntry(
-        seq=int(document.id) if ENTRY_ID.fullmatch(document.id) else -1,
-        body=body,
-        hash=str(data["hash"]) if "hash" in data else body_hash(body),
-        signature=to_base64(signature) if isinstance(signature, bytes) else str(signature),
-        kind=str(data.get("kind")),
-        schema=_int(data.get("schema", SCHEMA)),
-        has_note=None if data.get("has_note") is None else bool(data["has_note"]),
-    )
 
 
 def _int(value: object) -> int:

@@ -13,7 +13,7 @@ from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import ENTRY_CONTEXT, Verifier
 from shared.ledger.past import MemoryPast
-from shared.ledger.store import StoredEntry
+from shared.ledger.stored_entries import StoredEntry
 
 
 @dataclass(slots=True, eq=False, repr=False)

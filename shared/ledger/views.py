@@ -12,7 +12,7 @@ from shared.ledger.about import About, about_entry, about_hold
 from shared.ledger.account import Account, Hold, HoldStatus, Lot, Status
 from shared.ledger.entries import draft_of, net_change
 from shared.ledger.limits import TIME_MAX
-from shared.ledger.store import StoredEntry
+from shared.ledger.stored_entries import StoredEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,7 +86,7 @@ def test_a_number_larger_than_can_be_written_is_not_ours(documents, store):
 def test_what_cannot_be_written_down_bears_no_mark_of_ours(store):
     document = Document(path=operation_path(UID, OperationId("op")), data={"state": "\ud800", "seal": "x"}, version=1)
 
-    assert store._is_ours(document) is False
+    assert store._records.is_ours(document) is False
 
 
 @pytest.mark.parametrize("command", [reverse("gift", 1), capture("h", 1)])

@@ -1,0 +1,48 @@
+"""Documents of entries: the fields that are stored for an entry, and the entry read back from these fields."""
+
+from dataclasses import dataclass
+
+from shared.kernel.documents import Data, Document
+from shared.ledger.account_documents import SCHEMA
+from shared.ledger.document_paths import ENTRY_ID
+from shared.ledger.entries import CALL_KINDS, Entry, body_hash
+from shared.ledger.keys import ENTRY_CONTEXT, KeyRing, from_base64, to_base64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class StoredEntry:
+    """Entry as stored in its document, not verified yet."""
+
+    seq: int
+    body: str
+    hash: str
+    signature: str
+    kind: str
+    schema: int = SCHEMA
+    has_note: bool | None = None
+    """True if the entry's operation has a note. None: the entry does not tell, since it is old or of a call."""
+
+
+def entry_data(entry: Entry, keys: KeyRing, *, has_note: bool) -> Data:
+    """Return the fields of an entry's document. The hash follows from the body, so that it is not stored."""
+    signature = keys.sign(ENTRY_CONTEXT, entry.hash.encode())
+    told = {"has_note": has_note} if has_note or entry.kind not in CALL_KINDS else {}
+    return {"kind": entry.kind, "body": entry.body, "signature": from_base64(signature), **told}
+
+
+def stored_entry(document: Document) -> StoredEntry:
+    """Return the entry in this document.
+
+    Documents of earlier releases also have the hash and the schema, and the signature as base64.
+    """
+    data, body = document.data, str(document.data.get("body"))
+    signature, schema = data.get("signature"), data.get("schema", SCHEMA)
+    return StoredEntry(
+        seq=int(document.id) if ENTRY_ID.fullmatch(document.id) else -1,
+        body=body,
+        hash=str(data["hash"]) if "hash" in data else body_hash(body),
+        signature=to_base64(signature) if isinstance(signature, bytes) else str(signature),
+        kind=str(data.get("kind")),
+        schema=schema if isinstance(schema, int) else -1,
+        has_note=None if data.get("has_note") is None else bool(data["has_note"]),
+    )
