@@ -20,7 +20,7 @@ from shared.ledger.store import Head, Snapshot
 
 BATCH_WRITES_MAX = 400
 BATCH_BYTES_MAX = 4_000_000
-REST_LOTS = 32
+REST_LOTS = 8
 """Number of lots of the rest that are read at first for a command that needs some."""
 
 

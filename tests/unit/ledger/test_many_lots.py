@@ -155,6 +155,6 @@ def test_commands_that_spend_the_rest_share_one_commit():
 
     ledger.execute_all(UID, [charge(f"c{number}", 8) for number in range(40)])
 
-    assert documents.commits - before <= 3
+    assert documents.commits - before <= 6
     assert ledger.balance(UID).available == 10 * (100 - LOTS_MAX) - 320
     assert ledger.verify(UID) == []
