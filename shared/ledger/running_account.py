@@ -399,9 +399,4 @@ class RunningAccount:
         for lot in step.lots.values():
             assert lot.id not in self.lots or lot.least >= 0, "parts of a lot are amounts"
         assert 0 <= self.rest_count <= self.rest_available, "each lot of the rest has credits"
-        for budget in step.budgets:
-            assert budget.used >= 0, "a budget is used, not filled"
-            assert budget.held >= 0, "a budget holds what its holds hold"
-        if step.hold is not None:
-            hold = step.hold
-            assert min(hold.opened.input_at_most or 0, hold.input_held or 0) >= 0, "bounds are amounts"
+        step.check()

@@ -111,6 +111,15 @@ class JournalStep:
             raise NotApplicable("the hold is not open")
         return self.hold
 
+    def check(self) -> None:
+        """Raise AssertionError if a budget or the hold that the entry changed breaks a law; see `account.check`."""
+        for budget in self.budgets:
+            assert budget.used >= 0, "a budget is used, not filled"
+            assert budget.held >= 0, "a budget holds what its holds hold"
+        if self.hold is not None:
+            hold = self.hold
+            assert min(hold.opened.input_at_most or 0, hold.input_held or 0) >= 0, "bounds are amounts"
+
 
 _LOT = tuple(each.name for each in fields(Lot))
 _BUDGET = tuple(each.name for each in fields(Budget))
