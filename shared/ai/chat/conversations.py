@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from shared.ai.chat.appending import has_messages, is_whole, page_writes, tail_writes
+from shared.ai.chat.charges import ConversationCharges
 from shared.ai.chat.conversation_documents import (
     Conversation,
     conversation_of,
@@ -32,7 +33,6 @@ from shared.ai.chat.recollection import RecentIds, Recollection
 from shared.ai.chat.settings_copy import NO_COPY, conversation_in, settings_copy
 from shared.ai.chat.stored_messages import StoredMessages
 from shared.ai.chat.tail import WINDOW_MESSAGES_MAX, SystemCount
-from shared.ai.tokens import Usage
 from shared.kernel.clock import Clock, rfc3339
 from shared.kernel.creation import create_or_find
 from shared.kernel.deadline import NEVER, Deadline
@@ -49,10 +49,8 @@ from shared.kernel.documents import (
     Write,
 )
 from shared.kernel.erasing import ERASE_PAGE, delete_matching
-from shared.kernel.errors import DomainError, IdempotencyMismatch, InvalidValue, NotFound
-from shared.kernel.events import log
+from shared.kernel.errors import IdempotencyMismatch, InvalidValue, NotFound
 from shared.kernel.ids import OperationId, Uid, derived_id, is_safe_id
-from shared.kernel.money import Micro, format_credits
 from shared.kernel.pages import Page, owner_query, page_of
 
 DELETE_BATCH = 50
@@ -83,6 +81,7 @@ class ConversationStore:
         self._recollection = Recollection[Message]()
         self._read_whole = RecentIds()
         self.deletions = ConversationDeletions(documents, clock)
+        self.charges = ConversationCharges(documents, self._stored)
 
     def create(
         self,
@@ -413,27 +412,6 @@ class ConversationStore:
         """Build the writes that set the title. The commit fails if the conversation is gone or of the old form."""
         return [Patch(_path(conversation_id), {"title": title}), Patch(state_path(conversation_id), NO_COPY)]
 
-    def commit_charge(self, conversation_id: str, cost: Micro, *, summary: str | None = None) -> None:
-        """Record the charge (µcr) for the title, or for the summary with the id `summary`.
-
-        A deleted conversation or summary stays deleted.
-        """
-        if summary is None:
-            is_noted = self._is_committed(Patch(_path(conversation_id), {"title_cost": format_credits(cost)}))
-        else:
-            is_noted = self._stored.commit_change(
-                conversation_id, summary, lambda message: replace(message, cost=cost, is_settled=True)
-            )
-        if not is_noted:
-            log("gone_before_it_was_noted", conversation_id=conversation_id)
-
-    def _is_committed(self, write: Write) -> bool:
-        try:
-            self._documents.commit([write])
-        except PreconditionFailed:
-            return False
-        return True
-
     def export(self, uid: Uid, conversation_id: str) -> Iterator[Message]:
         """Return all messages, oldest first. Raises ConversationNotFound before the first message."""
         conversation, _ = self.get_beside(uid, conversation_id, [])
@@ -442,29 +420,6 @@ class ConversationStore:
     def exists(self, conversation_id: str) -> bool:
         """Return True if the conversation was not deleted."""
         return self._documents.get(_path(conversation_id)) is not None
-
-    def commit_actual_cost(self, message: Message, cost: Micro) -> None:
-        """Record a charge (µcr) below the price, where the account had no more credits.
-
-        A deleted message stays deleted. The money has already moved, so a failed write is only logged.
-        """
-        try:
-            self._stored.commit_change(message.conversation_id, message.id, lambda each: replace(each, cost=cost))
-        except DomainError as error:
-            log("cost_not_corrected", "WARNING", message_id=message.id, code=error.code)
-
-    def writes_of_final_cost(
-        self, message: Message, cost: Micro, usage: Usage, *, is_estimated: bool
-    ) -> Sequence[Write]:
-        """Build the writes of a message's final cost (µcr) and usage, after the provider's report.
-
-        No writes if the message is gone. The commit fails if the document with the message has changed since.
-        """
-
-        def settled(each: Message) -> Message:
-            return replace(each, cost=cost, usage=usage, is_estimated=is_estimated, settles_by=None)
-
-        return self._stored.writes_to_change(message.conversation_id, message.id, settled)
 
     def erase(self, uid: Uid, deadline: Deadline = NEVER) -> bool:
         """Delete all conversations, turns and the storage count of a user who leaves; see `Erasable.erase`.

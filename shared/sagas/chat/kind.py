@@ -154,8 +154,8 @@ class ChatRecord:
 
         See `AnswerRecord.writes_of_correction`.
         """
-        conversations = self.turn.kind.conversations
-        return conversations.writes_of_final_cost(self.message, cost, reply.usage, is_estimated=reply.is_estimated)
+        charges = self.turn.kind.conversations.charges
+        return charges.writes_of_final_cost(self.message, cost, reply.usage, is_estimated=reply.is_estimated)
 
     def end_events(self, receipt: TurnReceipt) -> Iterable[TurnEvent]:
         """Return the end of the answer: the message and the receipt."""

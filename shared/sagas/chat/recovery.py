@@ -55,7 +55,7 @@ class Recovery(TurnRecovery):
         """
         if message.cost == cost:
             return message
-        self._conversations.commit_actual_cost(message, cost)
+        self._conversations.charges.commit_actual_cost(message, cost)
         return replace(message, cost=cost)
 
 

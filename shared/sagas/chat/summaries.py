@@ -114,7 +114,7 @@ class ChatMemory:
             keep=keep,
         )
         paid = self._side.pay(request)
-        self._conversations.commit_charge(conversation.id, paid.cost, summary=_summary_id(paid.token))
+        self._conversations.charges.commit_charge(conversation.id, paid.cost, summary=_summary_id(paid.token))
 
     def title(
         self,
@@ -160,7 +160,7 @@ class ChatMemory:
         except (Rejected, UpstreamUnavailable) as error:
             log("title_not_generated", code=error.code)
             return TitleOutcome(title=local, cost=Micro(0), is_local=True)
-        self._conversations.commit_charge(conversation_id, paid.cost)
+        self._conversations.charges.commit_charge(conversation_id, paid.cost)
         now = self._conversations.get(uid, conversation_id)
         return TitleOutcome(title=now.title or local, cost=paid.cost, is_local=False)
 

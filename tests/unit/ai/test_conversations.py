@@ -270,10 +270,10 @@ def test_a_corrected_cost_is_kept_and_a_gone_message_stays_gone(documents, conve
     made = create(conversations)
     message = append(documents, conversations, made, 1)[1]
 
-    conversations.commit_actual_cost(message, 3)
+    conversations.charges.commit_actual_cost(message, 3)
     corrected = conversations.message(ANN, made.id, message.id)
     conversations.delete(ANN, made.id)
-    conversations.commit_actual_cost(message, 4)
+    conversations.charges.commit_actual_cost(message, 4)
 
     assert corrected.cost == 3
     assert documents.query(Query(collection="messages", group=True, limit=10)) == []

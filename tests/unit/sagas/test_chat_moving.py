@@ -94,5 +94,5 @@ def test_a_replay_and_a_correction_find_the_message_though_it_moves(form, at):
     store = ConversationStore(moved, world.clock)
 
     assert store.message(ANN, conversation.id, last.id).content == last.content
-    store.commit_actual_cost(last, Micro(7))
+    store.charges.commit_actual_cost(last, Micro(7))
     assert world.conversations.message(ANN, conversation.id, last.id).cost == 7

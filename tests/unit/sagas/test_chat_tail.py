@@ -260,7 +260,7 @@ def test_a_cost_is_corrected_wherever_the_message_is(place):
         take_tail(world, conversation)
     message = everything(world, conversation)[1]
 
-    world.conversations.commit_actual_cost(message, Micro(3))
+    world.conversations.charges.commit_actual_cost(message, Micro(3))
 
     said = everything(world, conversation)
     assert (said[1].cost, said[3].cost, len(said)) == (3, 17, 24)
@@ -273,7 +273,7 @@ def test_a_report_after_the_answer_corrects_the_message_in_the_same_commit():
     message = everything(world, conversation)[-1]
     change_message(world.documents, message, settles_by=world.clock.now() + 9)
 
-    writes = world.conversations.writes_of_final_cost(
+    writes = world.conversations.charges.writes_of_final_cost(
         message, Micro(5), Usage(input_tokens=7, output_tokens=8), is_estimated=False
     )
     world.documents.commit(writes)

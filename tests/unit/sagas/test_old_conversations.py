@@ -104,7 +104,7 @@ def test_an_old_conversation_is_moved_by_a_change(world):
 
 def test_the_cost_of_a_title_survives_the_move(world):
     conversation = world.conversation()
-    world.conversations.commit_charge(conversation.id, Micro(17))
+    world.conversations.charges.commit_charge(conversation.id, Micro(17))
     make_old(world, conversation)
 
     world.conversations.move(ANN, conversation.id)
