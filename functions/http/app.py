@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -162,14 +163,20 @@ class Gate:
         return response
 
 
+@cache
+def _schema(kind: type[Schema]) -> Schema:
+    """Return the one instance for all routes. A schema keeps nothing of a call, so that threads may share it."""
+    return kind()
+
+
 def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Response]:
     """Return Flask's view of a route: admit the caller, parse path, query and body, call the handler, write the answer.
 
     Raises NoSuchPath if a part of the path cannot be an id.
     """
-    answer = route.answer() if isinstance(route.answer, type) else None
-    body = route.body() if route.body is not None else None
-    query = route.query() if route.query is not None else None
+    answer = _schema(route.answer) if isinstance(route.answer, type) else None
+    body = _schema(route.body) if route.body is not None else None
+    query = _schema(route.query) if route.query is not None else None
 
     def view(**path: str) -> Response:
         caller = gate.admit(route)
