@@ -225,8 +225,8 @@ archive: setup  ## every deployed function from its archive, with requirements.t
 .PHONY: hostile
 
 # Bodies made to cost a server more than their sender: processor time, memory and answer of each, the dearest first.
-hostile: setup  ## bodies made to cost a server more than their sender, and the cost of each
-	@HOSTILE=1 exec $(PYTHON) -m pytest -s tests/api/test_hostile_bodies.py
+hostile: setup  ## bodies made to cost a server more than their sender, the cost of each, and random requests
+	@HOSTILE=1 EXAMPLES=100 exec $(PYTHON) -m pytest -s tests/api/test_hostile_bodies.py tests/api/test_fuzz.py
 
 .PHONY: clients
 CLIENT ?=

@@ -1,5 +1,7 @@
 """Schemathesis over the generated document: whatever is sent, the answer is one that the document describes."""
 
+import os
+
 import hypothesis
 import schemathesis
 from hypothesis import HealthCheck, Phase
@@ -17,8 +19,10 @@ from schemathesis.specs.openapi.checks import (
 from shared.kernel.clock import MINUTE
 from tests.api.world import MODEL, World
 
+EXAMPLES = int(os.environ.get("EXAMPLES", "5"))
+"""Requests per operation. `make hostile` sends more."""
 BOUNDED = hypothesis.settings(
-    max_examples=8,
+    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,
