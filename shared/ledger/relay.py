@@ -10,7 +10,7 @@ account. The subscriber stores the last `seq` seen and fetches missing entries.
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import orjson
 
@@ -31,6 +31,8 @@ from shared.ledger.usage import UsageFold
 from shared.ledger.views import EntryView, entry_view
 
 CREDIT_EVENTS = "credit-events"
+AddedUsage: TypeAlias = tuple[UsageFold, Sequence[Write]]
+"""Usage with the entries of a window, and the writes of the changed days."""
 RELAY_WINDOW = 200
 """Largest number of entries that are published together."""
 RELAY_SECONDS = 60.0
@@ -176,7 +178,10 @@ class _RelayTurn:
             self.clock.wait(rest / SECOND)
 
     def _window(self, position: JournalPosition, seq: int) -> JournalPosition:
-        """Publish the next entries and move the position. After an error, free the position for the next relay."""
+        """Publish the next entries and move the position. After an error, free the position for the next relay.
+
+        The usage is read first, so that entries are not published again and again while the usage cannot be read.
+        """
         try:
             if position.is_clearing:
                 cleared, removed = clear_days(self.documents, self.uid, position)
@@ -190,8 +195,9 @@ class _RelayTurn:
                 least=min(seq, first + RELAY_WINDOW - 1),
                 before=position.hash if is_news else "",
             )
+            added = self._added_up(position, entries)
             self._publish([entry for entry in entries if entry.seq > position.published])
-            return self._advance(position, entries, seq)
+            return self._advance(position, entries, seq, added)
         except Exception:
             with suppress(DomainError):
                 commit_position(self.documents, position.freed())
@@ -206,7 +212,9 @@ class _RelayTurn:
             witness.see(self.uid, views)
         self.count += len(views)
 
-    def _advance(self, position: JournalPosition, entries: Sequence[StoredEntry], seq: int) -> JournalPosition:
+    def _advance(
+        self, position: JournalPosition, entries: Sequence[StoredEntry], seq: int, added: AddedUsage
+    ) -> JournalPosition:
         """Store that the entries are published and added up, in one commit. Keep the claim if more are to come in time.
 
         If another instance has done the same or holds the claim now, return the position as read again.
@@ -214,7 +222,7 @@ class _RelayTurn:
         """
         last = entries[-1]
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            usage, days = self._added_up(position, entries)
+            usage, days = added
             after = replace(position, usage=usage)
             if last.seq > position.published:
                 after = replace(after, published=last.seq, hash=last.hash, moved_at=self.clock.now())
@@ -227,9 +235,10 @@ class _RelayTurn:
             position = read_position(self.documents, self.uid)
             if position.token != self.token or not position.is_behind(last.seq):
                 break
+            added = self._added_up(position, entries)
         return position
 
-    def _added_up(self, position: JournalPosition, entries: Sequence[StoredEntry]) -> tuple[UsageFold, Sequence[Write]]:
+    def _added_up(self, position: JournalPosition, entries: Sequence[StoredEntry]) -> AddedUsage:
         """Return the usage with the entries that come next, and the writes of the changed days."""
         rest = [entry for entry in entries if entry.seq > position.usage.seq]
         if position.is_clearing or not rest or rest[0].seq != position.usage.seq + 1:

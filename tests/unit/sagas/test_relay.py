@@ -320,6 +320,17 @@ def test_a_failed_publish_frees_the_position_for_the_next_try(world):
     assert published(world) == [1, 2]
 
 
+def test_unreadable_usage_publishes_nothing_again_and_again(world):
+    world.documents.commit([Put(day_path(UID, day_of(world.clock.now())), {"state": "nothing"})])
+
+    for _ in range(3):
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            world.relay.relay(UID)
+
+    assert published(world) == []
+    assert waiting(world)
+
+
 def test_relay_whose_position_always_changes_gives_up(world):
     class Losing:
         def __init__(self, inner):
