@@ -147,8 +147,8 @@ def test_lots_beyond_those_spent_next_are_read_in_their_order(documents, ledger)
 
 def test_what_is_due_is_found_and_expires_on_an_instance_that_has_not_seen_it(documents, ledger):
     ledger.execute(UID, grant("gift", 100))
-    ledger.execute(UID, hold("h", 40, lifetime=1))
-    other = instance(documents)
+    ledger.execute(UID, hold("h", 40, lifetime=20_000))
+    other = Ledger(documents, _Later(), KEYS, ledger_id="demo-test", hold_lifetime_seconds=900)
 
     due = [uid_of(found.path) for found in other.due(10)]
     view = other.hold(UID, HoldId("h"))
