@@ -17,7 +17,7 @@ from emulator.paying_agent import call_and_pay
 from emulator.payment_providers import stand_in_of
 from emulator.suite import Endpoints
 from shared.ledger.keys import PublicKey, Verifier
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 
 TIMEOUT_SECONDS = 60
 TOKEN_SECONDS = 3_600

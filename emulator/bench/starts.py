@@ -25,7 +25,7 @@ START_SECONDS_MAX = 60
 PROBE_SECONDS = 0.01
 KIB_PER_MIB = 1024
 EMPTY = "def empty(request):\n    return 'ok'\n"
-CORE = "shared.ledger.decide, shared.ledger.verify, shared.ledger.committer"
+CORE = "shared.ledger.decide, shared.ledger.verify.exports, shared.ledger.committer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,8 @@ NOT_DEPLOYED = (
     "functions/http/static",
     "functions/operating",
     "shared/bootstrap/memory.py",
-    "shared/ledger/verify_command.py",
+    "shared/ledger/verify/__main__.py",
+    "shared/ledger/verify/command.py",
     "shared/platform/memory",
 )
 """Parts of the packages that no deployed function uses: commands, pages, and the adapters in memory."""

@@ -9,10 +9,11 @@ amounts; the account's next commit writes the new form.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from shared.kernel.canonical import canonical
-from shared.kernel.clock import rfc3339, to_datetime
+from shared.kernel.clock import from_datetime, rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Put, StoreUnavailable, Value, Version, Write
 from shared.kernel.due import DueList
 from shared.kernel.ids import Uid
@@ -185,6 +186,11 @@ def old_plain_fields(account: Account) -> dict[str, Value]:
         "updated_at": to_datetime(account.at),
         **sweep_fields(account),
     }
+
+
+def exported(value: Value) -> object:
+    """Return a stored value in the form of an export: times as RFC 3339."""
+    return rfc3339(from_datetime(value)) if isinstance(value, datetime) else value
 
 
 def is_told(stored: StoredAccount, account: Account) -> bool:

@@ -8,14 +8,11 @@ SHA-256 in hex and `signature` the Ed25519 signature of `ics-entry-v1:` and the 
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 
 import orjson
 
-from shared.kernel.clock import from_datetime, rfc3339
-from shared.kernel.documents import Value
 from shared.kernel.ids import Uid
-from shared.ledger.account_documents import StoredAccount
+from shared.ledger.account_documents import StoredAccount, exported
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
@@ -100,11 +97,6 @@ def account_record(stored: StoredAccount) -> Mapping[str, object]:
     plain = {name: exported(value) for name, value in {**stored.plain, **stored.beside_the_seal}.items()}
     sealed = {name: data.get(name) for name in ("version", "nonce", "state", "seal")}
     return {"type": "account", **sealed, "plain": plain}
-
-
-def exported(value: Value) -> object:
-    """Return a stored value in the form of an export: times as RFC 3339."""
-    return rfc3339(from_datetime(value)) if isinstance(value, datetime) else value
 
 
 def _line(value: Mapping[str, object]) -> str:

@@ -7,11 +7,10 @@ from typing import Any, Protocol, Self
 from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account
-from shared.ledger.account_documents import SCHEMA, old_plain_fields, plain_fields, seal_message, sweep_fields
+from shared.ledger.account_documents import SCHEMA, exported, old_plain_fields, plain_fields, seal_message, sweep_fields
 from shared.ledger.codec import decode_account
 from shared.ledger.entries import body_hash, genesis
 from shared.ledger.errors import UnknownKey
-from shared.ledger.export import exported
 from shared.ledger.findings import Findings
 from shared.ledger.fold import NotApplicable
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, Verifier

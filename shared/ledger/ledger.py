@@ -246,7 +246,7 @@ class Ledger:
 
         Empty if none is broken.
         """
-        from shared.ledger.verify import verify_account
+        from shared.ledger.verify.exports import verify_account
 
         return verify_account(self.export(uid), self._keys)
 

@@ -1,14 +1,17 @@
 """Check of new entries before they are published: each by itself, and each as a link behind the one before."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import orjson
 
+from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.ids import Uid
-from shared.ledger.entries import genesis
+from shared.ledger.entries import body_hash, genesis
 from shared.ledger.errors import IntegrityFailed
-from shared.ledger.keys import Verifier
+from shared.ledger.keys import ENTRY_CONTEXT, Verifier
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
-from shared.ledger.verify import entry_rule
 
 
 def sound_entries(  # the place in the chain, and the keys
@@ -31,6 +34,28 @@ def sound_entries(  # the place in the chain, and the keys
     if start + len(entries) <= least:
         raise IntegrityFailed(uid=uid, seq=start + len(entries), rule="sequence")
     return entries[first - start :]
+
+
+def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str, uid: Uid, seq: int) -> str | None:
+    """Return the law that one entry breaks by itself, without the chain before; None if none. Raises UnknownKey.
+
+    The law is one of `sequence`, `hash`, `canonical`, `identity`, `signature`, `kind`.
+    """
+    if len(stored) != 1 or seq < 1:
+        return "sequence"
+    entry = stored[0]
+    if body_hash(entry.body) != entry.hash:
+        return "hash"
+    try:
+        body: Any = parse_canonical(entry.body)
+        if (body["ledger"], body["uid"], body["seq"]) != (ledger, uid, seq):
+            return "identity"
+        is_signed = verifier.is_signed(ENTRY_CONTEXT, entry.hash.encode(), kid=body["kid"], signature=entry.signature)
+    except (NotCanonical, KeyError, TypeError):
+        return "canonical"
+    if not is_signed:
+        return "signature"
+    return None if body["kind"] == entry.kind else "kind"
 
 
 def _broken_rule(entry: StoredEntry, verifier: Verifier, *, ledger: str, uid: Uid, seq: int, before: str) -> str | None:

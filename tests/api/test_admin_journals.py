@@ -3,7 +3,7 @@
 import pytest
 
 from shared.ledger.keys import PublicKey, Verifier
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 from tests.api.world import problem
 
 

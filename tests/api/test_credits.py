@@ -3,7 +3,7 @@ import json
 import pytest
 
 from shared.kernel.clock import SECOND
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 from tests.api.world import problem
 
 

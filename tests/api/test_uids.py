@@ -7,7 +7,7 @@ from google.events.cloud.firestore_v1.types import Document, DocumentEventData
 from functions.edge import UidNeverServed, decode_document, decode_user
 from shared.kernel.ids import Uid
 from shared.ledger.keys import PublicKey, Verifier
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 from tests.api.world import Person, World, problem
 from tests.support.uids import SUPPORTED, UNSUPPORTED
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.sagas.agents.toolbox import build_tools
+from tests.support.ledgers import UID, World, grant
 
 ROOT = Path(__file__).resolve().parents[2]
 VENDORS = (
@@ -33,7 +34,7 @@ LOADED = "import sys; before = set(sys.modules); import {module}; print(*(set(sy
     "module",
     [
         "shared.ledger.ledger",
-        "shared.ledger.verify",
+        "shared.ledger.verify.exports",
         "shared.ledger.relay",
         "shared.sagas.chat.turn",
         "shared.bootstrap",
@@ -54,6 +55,50 @@ def test_the_core_loads_no_vendor(module):
     ).stdout.split()
 
     assert {name.partition(".")[0] for name in loaded} & set(VENDORS) == set()
+
+
+VERIFIED = """
+import sys
+before = set(sys.modules)
+from shared.ledger.verify.command import main
+assert main([sys.argv[1]]) == 0
+print()
+print(*(set(sys.modules) - before))
+"""
+NEEDED = {"orjson", "cryptography", "_cffi_backend", "_openssl"}
+"""Modules of the two packages that a verification of exports needs: `orjson`, and `cryptography` with its binding."""
+SLOW = {"asyncio", "email", "http.client", "multiprocessing", "pydantic", "ssl", "unittest"}
+"""Modules that take long to load, and that the check of a small export does not need."""
+
+
+@pytest.fixture(scope="module")
+def loaded_by_the_verifier(tmp_path_factory) -> set[str]:
+    """Modules that the verification of an export has loaded."""
+    world = World()
+    world.ledger.execute(UID, grant("g", 100))
+    export = tmp_path_factory.mktemp("verified") / "export.ndjson"
+    export.write_text("".join(world.ledger.export(UID)))
+    told = subprocess.run(
+        [sys.executable, "-c", VERIFIED, str(export)],
+        cwd=ROOT,
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    return set(told.splitlines()[-1].split())
+
+
+def test_the_verifier_loads_no_package_of_google_and_no_adapter(loaded_by_the_verifier):
+    tops = {name.partition(".")[0] for name in loaded_by_the_verifier}
+
+    assert tops - set(sys.stdlib_module_names) - {"shared"} == NEEDED
+    assert [name for name in loaded_by_the_verifier if name.startswith(("shared.platform", "shared.bootstrap"))] == []
+
+
+def test_the_verifier_loads_no_store_and_no_slow_module(loaded_by_the_verifier):
+    assert loaded_by_the_verifier & (SLOW | {"shared.ledger.store", "shared.ledger.decide"}) == set()
 
 
 STORED = """

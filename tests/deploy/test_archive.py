@@ -18,7 +18,7 @@ NEVER = (
 """Folders that no archive has."""
 NEVER_NAMED = (
     "functions/commands.py", "functions/dead_events.py", "shared/bootstrap/memory.py",
-    "shared/ledger/verify_command.py",
+    "shared/ledger/verify/__main__.py", "shared/ledger/verify/command.py",
 )  # fmt: skip
 BYTES_MAX = 3 << 19
 

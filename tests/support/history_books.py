@@ -13,7 +13,7 @@ from shared.ledger.export import export_lines
 from shared.ledger.findings import Finding
 from shared.ledger.keys import KeyRing
 from shared.ledger.store import AccountStore
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 
 PAGE = 500
 

@@ -16,7 +16,7 @@ from emulator.cloud.served import await_api
 from emulator.cloud.steps.bucket import API as BUCKETS
 from emulator.cloud.steps.bucket import bucket_of
 from shared.ledger.keys import PublicKey, Verifier
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 
 LABEL = "smoke-tested"
 """Label of the bucket: the deployment whose smoke test passed. So the state stands at Google and not in a file."""

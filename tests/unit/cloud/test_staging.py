@@ -19,7 +19,6 @@ FORBIDDEN_PARTS = {"tests", "emulator", "docs", "static", "venv", "node_modules"
 IMPORT = re.compile(r"^ *(?:from|import) ((?:functions|shared|emulator|tests)[\w.]*)", re.MULTILINE)
 NEVER_RUN_IN_A_FUNCTION = {
     ("shared/bootstrap/__init__.py", "shared.bootstrap.memory"),
-    ("shared/ledger/verify.py", "shared.ledger.verify_command"),
 }
 """Imports within functions that only tests and commands call."""
 PAGE = {f"functions/http/payer/{name}" for name in (*docs.PAYER_FILES, "payer.html")}

@@ -21,7 +21,7 @@ from shared.ledger.lanes import BATCH_COMMANDS_MAX, CommandAnswer, Job, Lanes
 from shared.ledger.ledger import Ledger
 from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.store import entry_path, operation_path
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import (

@@ -11,7 +11,7 @@ from shared.ledger.errors import HoldNotFound
 from shared.ledger.history import EntryFilter
 from shared.ledger.keys import KeyRing, Verifier
 from shared.ledger.ledger import Ledger
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 from shared.ledger.views import Balance, EntryView, HoldView, LotView
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments

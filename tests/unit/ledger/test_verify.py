@@ -11,7 +11,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.entries import body_hash
 from shared.ledger.findings import FINDINGS_MAX
 from shared.ledger.keys import ENTRY_CONTEXT
-from shared.ledger.verify import verify_account
+from shared.ledger.verify.exports import verify_account
 from tests.support.books import reinstate, reverse, suspend
 from tests.support.ledgers import KEYS, UID, World, charge, grant
 

@@ -7,7 +7,7 @@ import sys
 import orjson
 import pytest
 
-from shared.ledger.verify_command import BROKEN, INTACT, NOT_CHECKED, main
+from shared.ledger.verify.command import BROKEN, INTACT, NOT_CHECKED, main
 from tests.support.ledgers import KEYS, UID, World, charge, grant
 
 LEDGER_KEYS = [key.to_json() for key in KEYS.registry]

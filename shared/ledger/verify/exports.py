@@ -1,17 +1,15 @@
 """Verifier of one account's chain, pure and offline. A finding names the broken part, its place and the law."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.ids import Uid
-from shared.ledger.entries import body_hash
 from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
-from shared.ledger.keys import ENTRY_CONTEXT, Verifier
+from shared.ledger.keys import Verifier
 from shared.ledger.past import MemoryPast
 from shared.ledger.stored_entries import StoredEntry
 
@@ -87,28 +85,6 @@ def verify_account(lines: Iterable[str], verifier: Verifier) -> list[Finding]:
     return audit.findings
 
 
-def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str, uid: Uid, seq: int) -> str | None:
-    """Return the law that one entry breaks by itself, without the chain before; None if none. Raises UnknownKey.
-
-    The law is one of `sequence`, `hash`, `canonical`, `identity`, `signature`, `kind`.
-    """
-    if len(stored) != 1 or seq < 1:
-        return "sequence"
-    entry = stored[0]
-    if body_hash(entry.body) != entry.hash:
-        return "hash"
-    try:
-        body: Any = parse_canonical(entry.body)
-        if (body["ledger"], body["uid"], body["seq"]) != (ledger, uid, seq):
-            return "identity"
-        is_signed = verifier.is_signed(ENTRY_CONTEXT, entry.hash.encode(), kid=body["kid"], signature=entry.signature)
-    except (NotCanonical, KeyError, TypeError):
-        return "canonical"
-    if not is_signed:
-        return "signature"
-    return None if body["kind"] == entry.kind else "kind"
-
-
 def _journal(header: Mapping[str, Any], verifier: Verifier) -> JournalAudit:
     if (header["type"], header["format"], header["version"]) != ("header", "ics-export", 1):
         raise ValueError("not an export of version 1")
@@ -124,11 +100,3 @@ def _entry(record: Mapping[str, Any]) -> StoredEntry:
         kind=record["kind"],
         schema=record["schema"],
     )
-
-
-if __name__ == "__main__":
-    import sys
-
-    from shared.ledger.verify_command import main
-
-    sys.exit(main())

@@ -12,7 +12,7 @@ import orjson
 
 from shared.ledger.findings import FINDINGS_MAX, Finding
 from shared.ledger.keys import PublicKey, Verifier
-from shared.ledger.verify import ExportAudit
+from shared.ledger.verify.exports import ExportAudit
 
 INTACT, BROKEN, NOT_CHECKED = 0, 1, 2
 STANDARD_INPUT = "-"

@@ -1,0 +1,1 @@
+"""Offline verification of exports: pure checks of lines, and the command that reads files and reports."""
