@@ -123,7 +123,7 @@ def _leave(conversations: int) -> Grown:
     for _ in range(conversations):
         caller.post(conversation_of(caller), MESSAGE)
     whole, milliseconds = _timed(product, lambda: _left(product, caller))
-    measured = without_minutes(product, whole)
+    measured = without_minutes(product, whole, pause=MINUTE)
     trips, deletes = (measured.total(operation) for operation in ("trip", "delete"))
     return Grown(round(trips / deletes, 2), milliseconds / deletes)
 

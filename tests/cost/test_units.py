@@ -11,7 +11,6 @@ BYTES_SHARE = 0.05
 """Share by which the size of what is kept may differ: ids and times have digits that change."""
 BEHIND = frozenset(
     {
-        "idle_minute",
         "purchase_paypal",
         "purchase_stripe",
     }

@@ -14,6 +14,7 @@ from shared.kernel.clock import DAY, HOUR, MINUTE, Millis, from_datetime
 from shared.kernel.ids import new_id
 from shared.payments.ports import ProviderName
 from shared.platform.memory.passthrough import response
+from shared.sagas.engine.due_items import SELDOM
 from tests.cost.bill import Line
 from tests.cost.metering import MEASURED, Measured, measure
 from tests.cost.product import Caller, Product
@@ -28,6 +29,8 @@ SPOKEN = 74
 LONG, VERY_LONG = 100, 984 if os.environ.get("COST") == "long" else 240
 """Messages of long conversations before the measured turns, none of which renews the summary. The short form of the
 tests takes 240 for 984: both cost what is pinned."""
+MINUTES = SELDOM // MINUTE
+"""Measured minutes in which nothing happens: each list that is seldom looked at is looked at once."""
 TOOLS = 10
 """Thoughts with a tool in the measured agent task."""
 ABANDONED: Mapping[ProviderName, Millis] = {"stripe": HOUR, "paypal": 3 * DAY}
@@ -215,18 +218,22 @@ def _due_at(product: Product, payment: str) -> Millis | None:
     return from_datetime(due) if isinstance(due, datetime) else None
 
 
-def without_minutes(product: Product, measured: Measured) -> Measured:
-    """Return the measurement without the minutes in it, each as an idle minute of the same product is.
+def without_minutes(product: Product, measured: Measured, pause: Millis = HOUR) -> Measured:
+    """Return the measurement without the minutes in it, each as an idle minute of the same product after a pause is.
 
-    The listing of events follows the clock, so the long pauses here make it list more than an idle minute does.
+    The listing of events follows the clock, and is left out.
     """
     minutes = measured.lines[Line("every_minute", "invocation", "")]
+    return _unlisted(measured).less(_unlisted(_minutes(product, pause)), minutes)
+
+
+def _unlisted(measured: Measured) -> Measured:
     lines = Counter({line: count for line, count in measured.lines.items() if line.kind != "provider_listings"})
-    return replace(measured, lines=lines).less(_minutes(product), minutes)
+    return replace(measured, lines=lines)
 
 
-def _minutes(product: Product) -> Measured:
-    return measure(product, lambda: product.schedule("every_minute"), pause=MINUTE)
+def _minutes(product: Product, pause: Millis = MINUTE) -> Measured:
+    return measure(product, lambda: product.schedule("every_minute"), pause=pause, units=MINUTES)
 
 
 def _idle(env: Mapping[str, str] | None = None) -> Measured:
@@ -235,7 +242,7 @@ def _idle(env: Mapping[str, str] | None = None) -> Measured:
 
 def _crypto() -> Measured:
     """Measure what a second network adds to an idle minute: Bitcoin, which is read block by block."""
-    return _idle(CRYPTO_MORE).less(_idle(CRYPTO), MEASURED)
+    return _idle(CRYPTO_MORE).less(_idle(CRYPTO), MINUTES)
 
 
 def _read(path: str) -> Measured:

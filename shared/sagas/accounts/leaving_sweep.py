@@ -14,7 +14,7 @@ class LeavingJobs:
 
     def resume(self, run: JobRun) -> None:
         """Continue the erasure of users who leave, if a step failed, a worker died, or the last erasure is due."""
-        attempt_due(run, "leavings", [self._leaving.due], self._leaving.resume)
+        attempt_due(run, "leavings", [], self._leaving.resume, seldom=[self._leaving.due])
 
     def reconcile(self, run: JobRun) -> None:
         """Find users whose login is gone without an event, from the cursor on, and let them leave."""

@@ -32,8 +32,10 @@ class LedgerJobs:
 
     def expire(self, run: JobRun) -> None:
         """End holds and lots whose time is up: charge the accrued part and give the rest back."""
-        lists = (self._ledger.due, partial(self._ledger.due, is_old=True))
-        attempt_due(run, "expire", lists, lambda account, _: self._ledger.expire_due(uid_of(account.path)))
+        old = partial(self._ledger.due, is_old=True)
+        attempt_due(
+            run, "expire", [self._ledger.due], lambda account, _: self._ledger.expire_due(uid_of(account.path)), [old]
+        )
 
     def audit(self, run: JobRun) -> None:
         """Verify every account's chain against the account's documents. A finding freezes the account and alerts."""

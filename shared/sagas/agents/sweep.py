@@ -17,5 +17,5 @@ class AgentJobs:
 
     def sweep(self, run: JobRun) -> None:
         """Publish a message again for each agent task whose message was lost or whose worker died."""
-        lists = (self._agents.due, partial(self._agents.due, is_old=True))
-        attempt_due(run, NAME, lists, lambda task, _: self._agents.tell(task.id))
+        old = partial(self._agents.due, is_old=True)
+        attempt_due(run, NAME, [self._agents.due], lambda task, _: self._agents.tell(task.id), [old])

@@ -13,4 +13,4 @@ class ConversationJobs:
 
     def delete(self, run: JobRun) -> None:
         """Delete messages of large conversations that were deleted, side by side, each until its deadline."""
-        attempt_due(run, "conversation_deletions", [self._deletions.due], self._deletions.resume)
+        attempt_due(run, "conversation_deletions", [], self._deletions.resume, seldom=[self._deletions.due])

@@ -34,7 +34,7 @@ class ImageSweep:
     def sweep(self, run: JobRun) -> None:
         """Call for a worker of image tasks whose message was lost or whose worker died."""
         due = partial(self._tasks.due, self._clock.now())
-        attempt_due(run, "image_tasks", [due, partial(due, is_old=True)], lambda task, _: self._wake(task))
+        attempt_due(run, "image_tasks", [due], lambda task, _: self._wake(task), [partial(due, is_old=True)])
 
     def _wake(self, document: Document) -> None:
         """Postpone the next look, each time for longer, then call for a worker. A task of the old form is moved first.

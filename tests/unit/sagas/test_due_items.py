@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.kernel.clock import SECOND, Millis, to_datetime
+from shared.kernel.clock import MINUTE, SECOND, Millis, to_datetime
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Create, Document, Documents, Patch, Query
 from shared.kernel.due import DueList, DuePlace
@@ -10,7 +10,7 @@ from shared.kernel.schemas import SCHEMA_VERSION
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.versioned.documents import VersionedDocuments
-from shared.sagas.engine.due_items import PAGE, attempt_due
+from shared.sagas.engine.due_items import PAGE, SELDOM, attempt_due
 from shared.sagas.engine.jobs import JobRun
 
 NEW = DueList(collection="things", shards=4)
@@ -24,6 +24,7 @@ class DueWorld:
         self.clock = ManualClock()
         self.documents: Documents = MemoryDocuments()
         self.worked: list[str] = []
+        self.old_looks = 0
         self.broken: set[str] = set()
 
     def add(self, path: str, at: Millis, shard: int = 0) -> None:
@@ -34,6 +35,7 @@ class DueWorld:
         return NEW.page(self.documents, self.clock.now(), limit, after)
 
     def old(self, limit: int, after: DuePlace | None) -> list[Document]:
+        self.old_looks += 1
         return OLD.page(self.documents, self.clock.now(), limit, after)
 
     def work(self, document: Document, deadline: Deadline) -> None:
@@ -48,6 +50,16 @@ class DueWorld:
         run = JobRun(cursor, self.clock, seconds)
         attempt_due(run, "things", [self.new, self.old], self.work)
         return run
+
+    def run_minutes(self, minutes: int, seconds: float = 60, cursor: str = "") -> list[str]:
+        """Run each minute from where the last run ended, with the old list as a seldom one, and return the cursors."""
+        cursors = [cursor]
+        for _ in range(minutes):
+            run = JobRun(cursors[-1], self.clock, seconds)
+            attempt_due(run, "things", [self.new], self.work, seldom=[self.old])
+            cursors.append(run.cursor)
+            self.clock.advance(MINUTE)
+        return cursors[1:]
 
 
 def test_all_shards_and_both_lists_are_found_in_one_run():
@@ -101,7 +113,9 @@ def test_documents_of_a_newer_form_hold_up_no_item_behind_them():
     assert (world.worked, run.done, run.cursor) == (["known"], 1, "")
 
 
-@pytest.mark.parametrize("cursor", ["3", "1", "stripe:5", "9:1:things/1", "0:x:things/1", "accounts/ann"])
+@pytest.mark.parametrize(
+    "cursor", ["3", "1", "rest:5", "rest:", "rest:x", "stripe:5", "9:1:things/1", "0:x:things/1", "accounts/ann"]
+)
 def test_a_cursor_of_an_older_release_means_the_start(cursor):
     world = DueWorld()
     world.add("things/1", 1)
@@ -109,3 +123,45 @@ def test_a_cursor_of_an_older_release_means_the_start(cursor):
     world.run(60, cursor)
 
     assert world.worked == ["1"]
+
+
+def test_a_seldom_list_is_looked_at_once_while_it_is_empty():
+    world = DueWorld()
+
+    world.run_minutes(SELDOM // MINUTE)
+    once = world.old_looks
+    world.run_minutes(SELDOM // MINUTE + 1)
+
+    assert (once, world.old_looks) == (1, 3)
+
+
+def test_new_items_are_worked_while_a_seldom_list_rests():
+    world = DueWorld()
+    [cursor] = world.run_minutes(1)
+    world.add("things/1", 1)
+    world.add("old_things/a", 1)
+
+    cursors = world.run_minutes(SELDOM // MINUTE, cursor=cursor)
+
+    assert (world.worked, cursors[:-1], cursors[-1]) == (["1", "a"], [cursor] * (SELDOM // MINUTE - 1), "")
+
+
+def test_a_seldom_list_with_items_is_looked_at_in_each_run():
+    world = DueWorld()
+    for name in "abc":
+        world.add(f"old_things/{name}", 1)
+    world.broken.update("abc")
+
+    cursors = world.run_minutes(4)
+
+    assert (world.worked, set(cursors)) == ([*"abc"] * 4, {""})
+
+
+def test_a_seldom_list_is_continued_at_the_place_of_an_ended_run():
+    world = DueWorld()
+    for number in range(5):
+        world.add(f"old_things/{number}", 1)
+
+    world.run_minutes(2, seconds=3)
+
+    assert world.worked == [*"01234"]
