@@ -15,7 +15,8 @@ class MemoryPast:
 
     def __init__(self, lots: Mapping[LotId, Lot] | None = None) -> None:
         self._lots = dict(lots or {})
-        self._names: set[int] = set()
+        self._operations: set[int] = set()
+        self._holds: set[int] = set()
 
     def lot(self, lot: LotId) -> Lot | None:
         """Return the lot as it left the state last; None if no such lot left the state."""
@@ -27,13 +28,16 @@ class MemoryPast:
 
     def is_new_hold(self, hold: HoldId) -> bool:
         """Remember the name of a placed hold, and return False if such a hold was placed before."""
-        return self._is_new(f"hold:{hold}")
+        return _is_new(hold, self._holds)
 
     def is_new_operation(self, operation: str) -> bool:
         """Remember the name of an operation, and return False if the operation had an effect before."""
-        return self._is_new(f"operation:{operation}")
+        return _is_new(operation, self._operations)
 
-    def _is_new(self, name: str) -> bool:
-        number, count = hash(name), len(self._names)
-        self._names.add(number)
-        return len(self._names) > count
+
+def _is_new(name: str, known: set[int]) -> bool:
+    number = hash(name)
+    if number in known:
+        return False
+    known.add(number)
+    return True

@@ -36,6 +36,9 @@ from shared.ledger.running_parts import (
 )
 
 NEVER = 2**63
+NO_FACTS: Mapping[str, Any] = {}
+CHANGED_BY_FACTS = ("expires_at", "accrued", "input_held")
+"""Fields of an open hold whose next value an entry may name."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -113,15 +116,18 @@ class RunningAccount:
         Raises NotApplicable, AssertionError, KeyError or TypeError if the entry cannot follow this state. The account
         is of no use afterwards.
         """
-        self._forget_ended_budgets(body["at"])
-        step = JournalStep(body=body, kind=body["kind"], claims=tuple(claim["id"] for claim in body.get("budgets", ())))
+        at = body["at"]
+        if self.budgets and at >= self.next_end:
+            self._forget_ended_budgets(at)
+        claims = tuple([claim["id"] for claim in body["budgets"]]) if "budgets" in body else ()
+        step = JournalStep(body, body["kind"], claims)
         self._take_facts(step)
         for posting in body["postings"]:
             self._post(step, posting)
-        self._settle_lots(step, body.get("rest", {}))
-        if "end" in body.get("hold", ()):
-            self._end_hold(step)
-        self.seq, self.at, self.head = self.seq + 1, body["at"], head
+        self._settle_lots(step)
+        if step.hold is not None and "end" in body["hold"]:
+            self._end_hold(step.hold)
+        self.seq, self.at, self.head = self.seq + 1, at, head
         for name in STATED_FIELDS:
             if name in body:
                 setattr(self, name, body[name])
@@ -133,8 +139,9 @@ class RunningAccount:
         body = step.body
         if "lot" in body:
             self._open_lot(step, body["lot"])
-        for claim in body.get("budgets", ()):
-            self._claim(claim)
+        if "budgets" in body:
+            for claim in body["budgets"]:
+                self._claim(claim)
         if len(self.budgets) > BUDGETS_MAX:
             self._forget_unused_budgets(step.claims)
         if "hold" in body:
@@ -173,9 +180,9 @@ class RunningAccount:
         step.hold = hold = self.holds.get(name)
         if hold is None:
             raise NotApplicable("the hold is not open")
-        hold.expires_at = fact.get("expires_at", hold.expires_at)
-        hold.accrued = fact.get("accrued", hold.accrued)
-        hold.input_held = fact.get("input_held", hold.input_held)
+        for field in CHANGED_BY_FACTS:
+            if field in fact:
+                setattr(hold, field, fact[field])
 
     # ── postings ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,10 +191,10 @@ class RunningAccount:
         source, destination, amount, lot = posting["from"], posting["to"], posting["amount"], posting.get("lot")
         if amount <= 0:
             raise NotApplicable("a posting moves more than nothing")
-        if source == DEBT:
-            self._post_from_debt(self._lot(step, lot), amount)
-        elif source == HELD:
+        if source == HELD:
             self._post_from_held(step, self._lot(step, lot), destination, amount)
+        elif source == DEBT:
+            self._post_from_debt(self._lot(step, lot), amount)
         elif source == AVAILABLE and destination == BREAKAGE and lot is None:
             self._forfeit_rest(amount)
         elif source == AVAILABLE:
@@ -261,7 +268,7 @@ class RunningAccount:
         hold = step.open_hold()
         hold.takes[lot] = hold.takes.get(lot, 0) + amount
         hold.placed += amount
-        self._change_budgets(step, hold.opened.budgets, used=0, held=amount)
+        self._change_budgets(step, hold.budgets, used=0, held=amount)
 
     def _give_back(self, step: JournalStep, lot: LotId, amount: int) -> None:
         hold = step.open_hold()
@@ -272,14 +279,14 @@ class RunningAccount:
             hold.takes[lot] = left
         else:
             del hold.takes[lot]
-        self._change_budgets(step, hold.opened.budgets, used=0, held=-amount)
+        self._change_budgets(step, hold.budgets, used=0, held=-amount)
 
     def _count_captured(self, step: JournalStep, amount: int, *, paid_by_user: bool) -> None:
         hold = step.open_hold()
         paid = amount if paid_by_user else 0
         hold.captured += paid
         hold.accrued = max(0, hold.accrued - amount)
-        self._change_budgets(step, hold.opened.budgets, used=paid, held=0)
+        self._change_budgets(step, hold.budgets, used=paid, held=0)
 
     def _change_budgets(self, step: JournalStep, names: Iterable[str], *, used: int, held: int) -> None:
         for name in names:
@@ -300,18 +307,15 @@ class RunningAccount:
             least = min((each for each in sums.values() if each.principal != self.uid), key=lambda each: each.most)
             del sums[least.principal]
 
-    def _end_hold(self, step: JournalStep) -> None:
-        hold = step.open_hold()
+    def _end_hold(self, hold: RunningHold) -> None:
         if hold.takes:
             raise NotApplicable("an ended hold holds nothing")
-        del self.holds[hold.opened.id]
-        if hold.opened.budgets:
+        del self.holds[hold.opened["id"]]
+        if hold.budgets:
             self.next_end = 0
 
     def _forget_ended_budgets(self, at: int) -> None:
         """Forget the budgets whose end has come, unless an open hold names them."""
-        if at < self.next_end or not self.budgets:
-            return
         named = self._named_budgets()
         ended = [each.id for each in self.budgets.values() if each.expires_at is not None and each.expires_at <= at]
         for name in ended:
@@ -328,7 +332,7 @@ class RunningAccount:
                 del self.budgets[name]
 
     def _named_budgets(self) -> set[str]:
-        return {name for hold in self.holds.values() for name in hold.opened.budgets}
+        return {name for hold in self.holds.values() for name in hold.budgets}
 
     # ── lots ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -361,27 +365,30 @@ class RunningAccount:
         self.available -= amount
         self.rest_count = self.rest_available = 0
 
-    def _settle_lots(self, step: JournalStep, rest: Mapping[str, Any]) -> None:
+    def _settle_lots(self, step: JournalStep) -> None:
         """Put the lots that the entry named back into the state. Lots that are empty or join the rest leave the state.
 
-        Raises NotApplicable if a lot that joins the rest is not there, or has held or no available credits.
+        Raises NotApplicable if a lot that joins the rest is not there, or has held or no available credits, and
+        AssertionError if a part of a lot in the state is below zero.
         """
+        rest = step.body.get("rest", NO_FACTS)
         moved = rest.get("lots", ())
         for name in moved:
             if name not in self.lots and name not in step.lots:
                 raise NotApplicable("the lot cannot leave the state")
             self._lot(step, name)
-        for lot in step.lots.values():
+        for name, lot in step.lots.items():
             available = lot.available
             self.available += available
             self.held += lot.held
-            if lot.id in moved:
+            if name in moved:
                 self._move_to_rest(lot)
             elif available == 0 and lot.held == 0:
                 self.past.keep_lot(lot_value(lot))
             else:
-                self.lots[lot.id] = lot
-
+                assert available >= 0, "nothing spends what it does not have"
+                assert lot.has_no_part_below_zero, "parts of a lot are amounts"
+                self.lots[name] = lot
         self.rest_due_at = rest.get("due_at", self.rest_due_at) if self.rest_count else 0
 
     def _move_to_rest(self, lot: RunningLot) -> None:
@@ -396,7 +403,5 @@ class RunningAccount:
         """Raise AssertionError if a part that the entry changed breaks a law; see `account.check`."""
         assert self.debt >= 0, "debt is an amount owed"
         assert len(self.holds) <= HOLDS_MAX + SUSPENSIONS_MAX, "open holds are limited"
-        for lot in step.lots.values():
-            assert lot.id not in self.lots or lot.least >= 0, "parts of a lot are amounts"
         assert 0 <= self.rest_count <= self.rest_available, "each lot of the rest has credits"
         step.check()

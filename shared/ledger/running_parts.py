@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from shared.kernel.ids import HoldId, LotId
-from shared.ledger.account import Budget, Hold, Lot, changed
+from shared.ledger.account import Budget, Hold, Lot
 from shared.ledger.fold import NotApplicable
 
 
@@ -48,9 +48,16 @@ class RunningLot:
         return self.granted - self.spent - self.expired - self.reversed - self.held
 
     @property
-    def least(self) -> int:
-        """Smallest of the lot's parts (µcr)."""
-        return min(self.granted, self.spent, self.expired, self.reversed, self.owed, self.held, self.available)
+    def has_no_part_below_zero(self) -> bool:
+        """True if each part of the lot is an amount. The available part is not among these."""
+        return (
+            self.granted >= 0
+            and self.spent >= 0
+            and self.expired >= 0
+            and self.reversed >= 0
+            and self.owed >= 0
+            and self.held >= 0
+        )
 
     def give(self, amount: int, *, is_restored: bool) -> None:
         """Add a grant, or undo a reversal. Credits that were owed and have since been paid are granted again.
@@ -72,9 +79,10 @@ class RunningLot:
 
 @dataclass(slots=True, eq=False, repr=False)
 class RunningHold:
-    """Open hold: `opened` has the fields that no entry changes, the other fields mean the same as in `Hold`."""
+    """Open hold: `opened` has the fields of `Hold` that no entry changes, the other fields mean the same as there."""
 
-    opened: Hold
+    opened: Mapping[str, Any]
+    budgets: tuple[str, ...]
     expires_at: int
     takes: dict[LotId, int]
     input_held: int | None
@@ -117,14 +125,16 @@ class JournalStep:
             assert budget.used >= 0, "a budget is used, not filled"
             assert budget.held >= 0, "a budget holds what its holds hold"
         if self.hold is not None:
-            hold = self.hold
-            assert min(hold.opened.input_at_most or 0, hold.input_held or 0) >= 0, "bounds are amounts"
+            assert (self.hold.opened["input_at_most"] or 0) >= 0, "bounds are amounts"
+            assert (self.hold.input_held or 0) >= 0, "bounds are amounts"
 
 
 _LOT = tuple(each.name for each in fields(Lot))
 _BUDGET = tuple(each.name for each in fields(Budget))
 _CHANGING = ("expires_at", "input_held", "accrued", "placed", "captured")
 """Fields of a hold that entries change, beside `takes`."""
+_OPENED = tuple(each.name for each in fields(Hold) if each.name not in {*_CHANGING, "takes", "budgets", "status"})
+"""Fields of a hold that only the opening entry sets. The status of an open hold is the default."""
 
 
 def running_lot(lot: Lot) -> RunningLot:
@@ -139,12 +149,14 @@ def lot_value(lot: RunningLot) -> Lot:
 
 def running_hold(hold: Hold) -> RunningHold:
     """Return the running form of an open hold."""
-    return RunningHold(opened=hold, takes=dict(hold.takes), **_values(hold, _CHANGING))
+    opened = _values(hold, _OPENED)
+    return RunningHold(opened=opened, budgets=hold.budgets, takes=dict(hold.takes), **_values(hold, _CHANGING))
 
 
 def hold_value(hold: RunningHold) -> Hold:
     """Return an open hold as a value."""
-    return changed(hold.opened, takes=tuple(hold.takes.items()), **_values(hold, _CHANGING))
+    takes = tuple(hold.takes.items())
+    return Hold(**hold.opened, budgets=hold.budgets, takes=takes, **_values(hold, _CHANGING))
 
 
 def running_budget(budget: Budget) -> RunningBudget:
@@ -159,23 +171,19 @@ def budget_value(budget: RunningBudget) -> Budget:
 
 def opened_hold(body: Mapping[str, Any], budgets: tuple[str, ...]) -> RunningHold:
     """Return the hold that an entry opens, without the amount, which the postings take."""
-    fact, about = body["hold"], body.get("about", {})
-    hold = Hold(
-        id=HoldId(fact["id"]),
-        purpose=fact["purpose"],
-        principal=fact["principal"],
-        is_reservation=fact["reservation"],
-        placed_at=body["at"],
-        expires_at=fact["expires_at"],
-        takes=(),
-        budgets=budgets,
-        model=fact.get("model"),
-        about=tuple(sorted(about.items())) or None,
-        input_at_most=fact.get("input_at_most"),
-        input_held=fact.get("input_held"),
-        output_at_most=fact.get("output_at_most"),
-    )
-    return running_hold(hold)
+    fact = body["hold"]
+    opened = {
+        "id": fact["id"],
+        "purpose": fact["purpose"],
+        "principal": fact["principal"],
+        "is_reservation": fact["reservation"],
+        "placed_at": body["at"],
+        "model": fact.get("model"),
+        "about": (tuple(sorted(body["about"].items())) or None) if "about" in body else None,
+        "input_at_most": fact.get("input_at_most"),
+        "output_at_most": fact.get("output_at_most"),
+    }
+    return RunningHold(opened, budgets, fact["expires_at"], {}, fact.get("input_held"))
 
 
 def _values(value: object, names: Iterable[str]) -> dict[str, Any]:
