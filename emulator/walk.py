@@ -209,10 +209,7 @@ class Walk:
 
     def _verify(self) -> None:
         """Verify the export as an auditor would: with nothing but the file and the ledger's public keys."""
-        keys = [
-            PublicKey(kid=key["kid"], public_key=key["public_key"], status=key.get("status", "verifying"))
-            for key in self._call("GET", "/v1/ledger/keys")["items"]
-        ]
+        keys = [PublicKey.from_json(key) for key in self._call("GET", "/v1/ledger/keys")["items"]]
         answer = self._request("GET", "/v1/credits/export")
         if not answer.ok:
             raise WalkError(_told("the export", answer))

@@ -15,7 +15,7 @@ from shared.bootstrap import services as production
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import Uid
 from shared.payments.payment import status_of
-from shared.users.mailbox import derived_key
+from shared.users.mailbox import mark_key_of
 
 
 def main(arguments: Sequence[str], services: Services | None = None) -> int:
@@ -98,7 +98,7 @@ def mark_keys(asked: argparse.Namespace, services: Services) -> None:
     """
     del asked
     for key in services.settings.ledger_signing_keys:
-        print(f"{key.kid}: hex:{derived_key(key.seed).hex()}")
+        print(f"{key.kid}: hex:{mark_key_of(key.seed).hex()}")
 
 
 def _parser() -> argparse.ArgumentParser:

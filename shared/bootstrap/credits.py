@@ -28,7 +28,7 @@ class CreditServices:
     def ledger(self) -> "Ledger":
         """Build the ledger of credits."""
         from shared.ledger.commands import RateLimit
-        from shared.ledger.keys import KeyRing
+        from shared.ledger.key_ring import KeyRing
         from shared.ledger.ledger import Ledger
 
         settings = self.settings

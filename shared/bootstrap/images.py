@@ -91,7 +91,7 @@ class ImageServices:
     def links(self) -> "ImageLinks":
         """Build the links that each show one image for a short time."""
         from shared.ai.images.links import KEY_INFO, ImageLinks
-        from shared.users.mailbox import derived_key
+        from shared.kernel.derived_keys import derived_key
 
         return ImageLinks([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])
 

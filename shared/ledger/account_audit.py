@@ -19,7 +19,7 @@ from shared.ledger.audit_position import AuditPosition, AuditPositions
 from shared.ledger.export import account_record, entry_pages, uncounted_entries
 from shared.ledger.findings import Finding
 from shared.ledger.journal_audit import JournalAudit
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.markers import marker_path
 from shared.ledger.past import MemoryPast
 from shared.ledger.positions import position_path

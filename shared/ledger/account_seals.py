@@ -6,7 +6,8 @@ from shared.kernel.ids import Uid
 from shared.ledger.account import Account, check
 from shared.ledger.account_documents import StoredAccount, is_told, seal_message, sweep_fields
 from shared.ledger.codec import decode_account, encode_account
-from shared.ledger.keys import SEAL_CONTEXT, KeyRing
+from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import SEAL_CONTEXT
 
 
 class AccountSeals:
@@ -18,27 +19,29 @@ class AccountSeals:
 
     def data(self, account: Account, number: int, nonce: str) -> Data:
         """Return the fields of the sealed document for commit `number` of the account, named `nonce`."""
-        state = encode_account(account)
-        seal = self._keys.sign(SEAL_CONTEXT, seal_message(self._ledger, account.uid, number, nonce, state))
+        state, kid = encode_account(account), self._keys.kid
+        seal = self._keys.sign(SEAL_CONTEXT, seal_message(self._ledger, account.uid, number, nonce, state), kid)
         return {
             **sweep_fields(account),
             "state": state,
-            "seal": f"{self._keys.kid}:{seal}",
+            "seal": f"{kid}:{seal}",
             "version": number,
             "nonce": nonce,
         }
 
     def broken_rule(self, uid: Uid, stored: StoredAccount) -> str | None:
-        """Return the law that an account's documents break: `seal`, `state`, `identity`, `plain_balance`; None if none.
+        """Return the law that an account's documents break; None if none.
 
+        The law is one of `seal`, `retired_key`, `state`, `identity`, `plain_balance`.
         Raises UnknownKey when the seal's key is not known here yet.
         """
         data = {} if stored.state is None else stored.state.data
         number, nonce, state = _int(data.get("version")), str(data.get("nonce")), str(data.get("state"))
-        if abs(number) > INTEGER_MAX or not self._is_sealed(
-            seal_message(self._ledger, uid, number, nonce, state), data
-        ):
+        if abs(number) > INTEGER_MAX:
             return "seal"
+        rule = self._seal_rule(seal_message(self._ledger, uid, number, nonce, state), data)
+        if rule is not None:
+            return rule
         try:
             account = decode_account(state)
             check(account)
@@ -48,9 +51,9 @@ class AccountSeals:
             return "identity"
         return None if is_told(stored, account) else "plain_balance"
 
-    def _is_sealed(self, message: bytes, data: Data) -> bool:
+    def _seal_rule(self, message: bytes, data: Data) -> str | None:
         kid, colon, signature = str(data.get("seal")).partition(":")
-        return bool(colon) and self._keys.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature)
+        return self._keys.seal_rule(SEAL_CONTEXT, message, kid=kid, signature=signature) if colon else "seal"
 
 
 def _int(value: object) -> int:

@@ -17,7 +17,8 @@ from shared.ledger.audit_pages import AppendedPages, PageMark, PositionUnusable
 from shared.ledger.codec import decode_account, encode_account
 from shared.ledger.entries import genesis
 from shared.ledger.errors import UnknownKey
-from shared.ledger.keys import AUDIT_CONTEXT, KeyRing
+from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import AUDIT_CONTEXT
 
 FOLD_VERSION = 1
 """Version of the fold. Raise the number if equal entries come to another state. Then each audit begins again."""
@@ -92,8 +93,9 @@ class AuditPositions:
 
     def _encoded(self, uid: Uid, position: AuditPosition) -> Data:
         state, marks = encode_account(position.account), canonical({**_marks(position), "fold": self._fold}).decode()
-        seal = self._keys.sign(AUDIT_CONTEXT, self._message(uid, state, marks))
-        return {"state": state, "marks": marks, "seal": f"{self._keys.kid}:{seal}"}
+        kid = self._keys.kid
+        seal = self._keys.sign(AUDIT_CONTEXT, self._message(uid, state, marks), kid)
+        return {"state": state, "marks": marks, "seal": f"{kid}:{seal}"}
 
     def _decoded(self, uid: Uid, document: Document) -> AuditPosition:
         """Return the position in a document. Raises PositionUnusable."""
@@ -101,7 +103,7 @@ class AuditPositions:
         kid, _, signature = str(document.data.get("seal")).partition(":")
         try:
             message = self._message(uid, state, marks)
-            if not self._keys.is_signed(AUDIT_CONTEXT, message, kid=kid, signature=signature):
+            if self._keys.seal_rule(AUDIT_CONTEXT, message, kid=kid, signature=signature) is not None:
                 raise PositionUnusable("forged")
             told: Any = parse_canonical(marks)
             if told["fold"] != self._fold:

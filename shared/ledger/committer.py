@@ -42,16 +42,14 @@ class Committer:
         self,
         store: AccountStore,
         clock: Clock,
-        kid: str,
         *,
         jitter: Callable[[], float] = lambda: os.urandom(1)[0] / 256,
         new_nonce: Callable[[], str] = random_token,
         is_warm_allowed: bool = True,
     ) -> None:
-        """Make a committer. `jitter` gives a number from 0 to 1 that spreads pauses; `kid` names the signing key."""
+        """Make a committer. `jitter` gives a number from 0 to 1 that spreads pauses;"""
         self._store = store
         self._clock = clock
-        self._kid = kid
         self._jitter = jitter
         self._new_nonce = new_nonce
         self._warm_seconds = WARM_SECONDS if is_warm_allowed else 0.0
@@ -113,13 +111,14 @@ class Committer:
                 lane.pending.extendleft(reversed(jobs[1:]))
             jobs = jobs[:1]
         try:
-            snapshot = self._snapshot(lane, jobs)
+            snapshot, now = self._snapshot(lane, jobs), self._clock.now()
+            kid = self._store.kid_at(now)
         except Unavailable as error:
             return self._store_is_down(jobs, error)
         except DomainError as error:
             return _told(jobs, error)
         jobs = [job for job in jobs if job.answer is None]
-        return self._decide_and_commit(lane, snapshot, jobs) if jobs else []
+        return self._decide_and_commit(lane, decide_batch(snapshot, jobs, now, kid)) if jobs else []
 
     def _within_deadline(self, jobs: list[Job]) -> list[Job]:
         now = self._clock.monotonic()
@@ -181,8 +180,7 @@ class Committer:
         self._clock.wait(min(max(remaining, 0.001), LINGER_SECONDS_MAX * (0.5 + self._jitter())))
         return jobs
 
-    def _decide_and_commit(self, lane: Lane, snapshot: Snapshot, jobs: list[Job]) -> list[Job]:
-        batch = decide_batch(snapshot, jobs, self._clock.now(), self._kid)
+    def _decide_and_commit(self, lane: Lane, batch: Batch) -> list[Job]:
         if batch.accepted or batch.expiry:
             return batch.kept + self._commit(lane, batch)
         if batch.rejected and lane.unsettled is not None:

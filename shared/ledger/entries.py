@@ -64,12 +64,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Link of the chain: `body` is the canonical text, `hash` its SHA-256 in hex."""
+    """Link of the chain: `body` is the canonical text, `hash` its SHA-256 in hex, `kid` the id of the signing key."""
 
     seq: int
     kind: Kind
     body: str
     hash: str
+    kid: str
 
 
 def genesis(ledger: str, uid: Uid) -> str:

@@ -159,6 +159,27 @@ class UnknownKey(Unavailable):
         super().__init__(f"The signing key {kid} is not known here yet.", kid=kid)
 
 
+class NoSigningKey(Unavailable):
+    """No signing key of this instance is in force, because the registry has ended them or does not name them yet."""
+
+    code = "no_signing_key"
+
+    def __init__(self) -> None:
+        super().__init__("No signing key of this instance is in force; nothing happened, ask again.")
+
+
+class RegistryBroken(Unavailable):
+    """Registry of public keys that the ledger did not write; `rule` names the broken law of entry `seq`.
+
+    Nothing is verified by such a registry, so nothing is called tampered because of it.
+    """
+
+    code = "key_registry_broken"
+
+    def __init__(self, seq: int, rule: str) -> None:
+        super().__init__("The registry of the ledger's keys failed its integrity check.", seq=seq, rule=rule)
+
+
 class Contended(Unavailable):
     """Account changed by others until this operation's time was up; the operation had no effect."""
 

@@ -13,7 +13,7 @@ import orjson
 
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import StoredAccount, exported
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
 

@@ -112,7 +112,7 @@ def seal_entry(before: Account, after: Account, draft: Draft, kid: str) -> tuple
     }
     assert ENVELOPE.isdisjoint(draft.facts), "a fact has a name of its own"
     text = canonical({**body, **draft.facts})
-    entry = Entry(seq=after.seq, kind=draft.kind, body=text.decode(), hash=body_hash(text))
+    entry = Entry(seq=after.seq, kind=draft.kind, body=text.decode(), hash=body_hash(text), kid=kid)
     return changed(after, head=entry.hash), entry
 
 

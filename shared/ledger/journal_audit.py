@@ -13,7 +13,7 @@ from shared.ledger.entries import body_hash, genesis
 from shared.ledger.errors import UnknownKey
 from shared.ledger.findings import Findings
 from shared.ledger.fold import NotApplicable
-from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, Verifier
+from shared.ledger.keys import SEAL_CONTEXT, Verifier
 from shared.ledger.running_account import RunningAccount
 from shared.ledger.running_parts import PastParts
 from shared.ledger.stored_entries import StoredEntry
@@ -162,14 +162,12 @@ class JournalAudit:
 
     def _check_signature(self, entry: StoredEntry, body: Mapping[str, Any]) -> None:
         try:
-            is_signed = self.verifier.is_signed(
-                ENTRY_CONTEXT, entry.hash.encode(), kid=body["kid"], signature=entry.signature
-            )
+            rule = self.verifier.entry_rule(entry.hash, kid=body["kid"], signature=entry.signature, at=body["at"])
         except UnknownKey as error:
             self._report("unknown_key", error.detail)
             return
-        if not is_signed:
-            self._report("signature", f"key {body['kid']} did not sign this entry")
+        if rule is not None:
+            self._report(rule, f"key {body['kid']} did not sign this entry while the key was in force")
 
     def _fold(self, body: Mapping[str, Any]) -> None:
         account = self.account
@@ -189,8 +187,9 @@ class JournalAudit:
         message = seal_message(self.ledger, self.uid, record["version"], record["nonce"], record["state"])
         kid, colon, signature = record["seal"].partition(":")
         try:
-            if not colon or not self.verifier.is_signed(SEAL_CONTEXT, message, kid=kid, signature=signature):
-                self.findings.report(0, "seal", f"key {kid} did not seal this state")
+            rule = self.verifier.seal_rule(SEAL_CONTEXT, message, kid=kid, signature=signature) if colon else "seal"
+            if rule is not None:
+                self.findings.report(0, rule, f"key {kid} did not seal this state while the key was in force")
         except UnknownKey as error:
             self.findings.report(0, "unknown_key", error.detail)
 

@@ -35,7 +35,7 @@ from shared.ledger.fold import live_budgets
 from shared.ledger.history import EntryFilter, EntryHistory
 from shared.ledger.hold_names import hold_id
 from shared.ledger.holding import Holding, Outcome
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
 from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.rest import RestNotRead
@@ -70,7 +70,7 @@ class Ledger:
         self._documents = documents
         self._store = AccountStore(documents, keys, ledger_id)
         self._history = EntryHistory(self._store)
-        self._committer = Committer(self._store, clock, keys.kid)
+        self._committer = Committer(self._store, clock)
         self._clock = clock
         self._keys = keys
         self._ledger_id = ledger_id

@@ -9,7 +9,7 @@ from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.ids import Uid
 from shared.ledger.entries import body_hash, genesis
 from shared.ledger.errors import IntegrityFailed
-from shared.ledger.keys import ENTRY_CONTEXT, Verifier
+from shared.ledger.keys import Verifier
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
 
@@ -39,7 +39,8 @@ def sound_entries(  # the place in the chain, and the keys
 def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str, uid: Uid, seq: int) -> str | None:
     """Return the law that one entry breaks by itself, without the chain before; None if none. Raises UnknownKey.
 
-    The law is one of `sequence`, `hash`, `canonical`, `identity`, `signature`, `kind`.
+    The law is one of `sequence`, `hash`, `canonical`, `identity`, `signature`, `retired_key`, `early_key`,
+    `kind`.
     """
     if len(stored) != 1 or seq < 1:
         return "sequence"
@@ -50,12 +51,10 @@ def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str
         body: Any = parse_canonical(entry.body)
         if (body["ledger"], body["uid"], body["seq"]) != (ledger, uid, seq):
             return "identity"
-        is_signed = verifier.is_signed(ENTRY_CONTEXT, entry.hash.encode(), kid=body["kid"], signature=entry.signature)
+        rule = verifier.entry_rule(entry.hash, kid=body["kid"], signature=entry.signature, at=body["at"])
     except (NotCanonical, KeyError, TypeError):
         return "canonical"
-    if not is_signed:
-        return "signature"
-    return None if body["kind"] == entry.kind else "kind"
+    return rule or (None if body["kind"] == entry.kind else "kind")
 
 
 def _broken_rule(entry: StoredEntry, verifier: Verifier, *, ledger: str, uid: Uid, seq: int, before: str) -> str | None:

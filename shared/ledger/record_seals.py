@@ -10,7 +10,7 @@ from shared.ledger.account import Archive, Hold, Lot
 from shared.ledger.codec import decode_hold, decode_lot
 from shared.ledger.document_paths import hold_path, lot_path
 from shared.ledger.errors import IntegrityFailed
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.operation_records import OperationRecord, decode_operation
 
 

@@ -49,7 +49,7 @@ from shared.ledger.document_paths import (
 from shared.ledger.entries import Entry, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.hold_names import capture_operation
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.markers import are_silent, marker_write
 from shared.ledger.operation_records import PASSING_FOR, OperationRecord, encode_operation
 from shared.ledger.receipts import Receipt
@@ -139,11 +139,16 @@ class AccountStore:
             versions={path: found[path].version for path in archived if path in found},
         )
 
+    def kid_at(self, now: Millis) -> str:
+        """Return the id of the key that signs at the time `now`; see `KeyRing.kid_at`, also for the errors."""
+        return self._keys.kid_at(now)
+
     def create(self, uid: Uid, nonce: str, now: Millis) -> None:
         """Create the documents of an account without entries, at the time `now` (ms). `nonce` names this commit.
 
-        Raises PreconditionFailed if the account exists already.
+        Raises PreconditionFailed if the account exists already; NoSigningKey.
         """
+        self.kid_at(now)
         account = replace(self.blank(uid).account, at=now)
         self._documents.commit(self.account_writes(self.blank(uid), account, nonce))
 

@@ -6,7 +6,8 @@ from shared.kernel.documents import Data, Document
 from shared.ledger.account_documents import SCHEMA
 from shared.ledger.document_paths import ENTRY_ID
 from shared.ledger.entries import CALL_KINDS, Entry, body_hash
-from shared.ledger.keys import ENTRY_CONTEXT, KeyRing, from_base64, to_base64
+from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import ENTRY_CONTEXT, from_base64, to_base64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -25,7 +26,7 @@ class StoredEntry:
 
 def entry_data(entry: Entry, keys: KeyRing, *, has_note: bool) -> Data:
     """Return the fields of an entry's document. The hash follows from the body, so that it is not stored."""
-    signature = keys.sign(ENTRY_CONTEXT, entry.hash.encode())
+    signature = keys.sign(ENTRY_CONTEXT, entry.hash.encode(), entry.kid)
     told = {"has_note": has_note} if has_note or entry.kind not in CALL_KINDS else {}
     return {"kind": entry.kind, "body": entry.body, "signature": from_base64(signature), **told}
 

@@ -3,8 +3,8 @@
 import hashlib
 import hmac
 
+from shared.kernel.derived_keys import derived_key
 from shared.kernel.ids import Uid
-from shared.users.mailbox import derived_key
 
 INFO = b"integrated-credit-system/end-users/v1"
 PREFIX = "user_"

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from shared.kernel.derived_keys import derived_key
 from shared.users.mail_providers import OTHERS, provider_at, subdomain_user
 
 MARK_INFO = b"integrated-credit-system/bonus-claims/v1"
@@ -53,19 +54,18 @@ def mark_keys(secrets: Sequence[str], seeds: Sequence[bytes]) -> tuple[bytes, ..
 
     A secret of the form `hex:` and 64 digits is a key itself, such as the key of a seed that is gone.
     """
-    keys = [*map(_key_of, secrets), *(derived_key(seed) for seed in seeds)]
+    keys = [*map(_key_of, secrets), *map(mark_key_of, seeds)]
     return tuple(dict.fromkeys(keys))
+
+
+def mark_key_of(seed: bytes) -> bytes:
+    """Return the key for marks that a signing seed, or the text of a secret, gives."""
+    return derived_key(seed, MARK_INFO)
 
 
 def _key_of(secret: str) -> bytes:
     found = KEY_ITSELF.fullmatch(secret)
-    return bytes.fromhex(found[1]) if found else derived_key(secret.encode())
-
-
-def derived_key(seed: bytes, info: bytes = MARK_INFO, salt: bytes = b"") -> bytes:
-    """Return 32 bytes for one purpose, from a key of another purpose (HKDF-SHA-256, RFC 5869; one block)."""
-    extracted = hmac.new(salt or bytes(32), seed, hashlib.sha256).digest()
-    return hmac.new(extracted, info + b"\x01", hashlib.sha256).digest()
+    return bytes.fromhex(found[1]) if found else mark_key_of(secret.encode())
 
 
 def normalised_v1(email: str) -> str:

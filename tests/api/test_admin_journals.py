@@ -27,7 +27,7 @@ def test_operators_export_what_the_user_exports(world, support, alice):
 
     assert exported.get_data() == alice.get("/credits/export").get_data()
     registry = world.call("GET", "/ledger/keys").json["items"]
-    keys = [PublicKey(kid=key["kid"], public_key=key["public_key"], status=key["status"]) for key in registry]
+    keys = [PublicKey.from_json(key) for key in registry]
     assert verify_account(exported.get_data(as_text=True).splitlines(), Verifier(keys)) == []
 
 

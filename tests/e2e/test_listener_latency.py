@@ -10,7 +10,7 @@ from shared.kernel.ids import LotId, OperationId
 from shared.kernel.money import Micro, format_credits
 from shared.kernel.settings import SigningKey
 from shared.ledger.commands import Charge, Grant
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.ledger import Ledger
 from tests.support.node import RunningScript
 

@@ -8,7 +8,7 @@ from shared.kernel.documents import Delete, Patch
 from shared.kernel.ids import Uid, new_id
 from shared.kernel.settings import SigningKey
 from shared.ledger.account_documents import account_path, state_path
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.ledger.markers import marker_path
 from shared.ledger.positions import position_path

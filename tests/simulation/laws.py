@@ -29,7 +29,8 @@ from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import CALL_KINDS, body_hash, draft_of, genesis
 from shared.ledger.fold import apply
-from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing, to_base64
+from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, to_base64
 from shared.ledger.markers import READERS, SHARD_SPAN, marker_path
 from shared.ledger.rest import rest_fields
 from shared.ledger.store import entry_path, hold_path, lot_path

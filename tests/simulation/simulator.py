@@ -26,7 +26,7 @@ from shared.ledger.account_documents import account_path
 from shared.ledger.commands import BudgetClaim, Command, Expire, PlaceHold, RateLimit
 from shared.ledger.committer import Committer
 from shared.ledger.decide import decide
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.lanes import CommandAnswer
 from shared.ledger.ledger import Ledger
 from shared.ledger.operation_records import facts_of
@@ -57,7 +57,7 @@ class PlayKeys(KeyRing):
     def __init__(self) -> None:
         super().__init__((SigningKey(kid="test-1", seed=bytes(range(32))),))
 
-    def sign(self, context: bytes, message: bytes) -> str:
+    def sign(self, context: bytes, message: bytes, kid: str | None = None) -> str:
         return base64.b64encode(hashlib.blake2b(context + message, key=b"play", digest_size=16).digest()).decode()
 
     def is_signed(self, context: bytes, message: bytes, *, kid: str, signature: str) -> bool:
@@ -149,7 +149,6 @@ class Simulation:
         return Committer(
             AccountStore(self.weathers[number], self.keys, LEDGER),
             self.clocks[number],
-            self.keys.kid,
             jitter=self.dice.random,
             new_nonce=lambda: str(next(self.nonces)),
         )

@@ -84,7 +84,7 @@ class Ours:
         self._ledger.execute(UID, books.capture(name, amount, operation=key))
 
     def at_once(self, charges: Sequence[tuple[str, int]]) -> list[DomainError | None]:
-        committer = Committer(AccountStore(self._documents, KEYS, LEDGER), self._clock, KEYS.kid)
+        committer = Committer(AccountStore(self._documents, KEYS, LEDGER), self._clock)
         batch = [books.charge(amount, operation=key) for key, amount in charges]
         jobs = together(committer, UID, batch, deadline=self._clock.monotonic() + PATIENCE_SECONDS)
         return [None if isinstance(job.answer, CommandAnswer) else job.answer for job in jobs]  # type: ignore[misc]

@@ -16,7 +16,7 @@ from shared.kernel.ids import LotId, OperationId, Uid, fingerprint, new_id, oper
 from shared.kernel.money import Micro
 from shared.kernel.settings import parse_settings
 from shared.ledger.commands import Grant
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.chat_model import HELLO, ScriptedChatModel

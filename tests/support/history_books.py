@@ -11,7 +11,7 @@ from shared.kernel.documents import Documents, Query
 from shared.kernel.ids import OperationId, Uid
 from shared.ledger.export import export_lines
 from shared.ledger.findings import Finding
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.store import AccountStore
 from shared.ledger.verify.exports import verify_account
 

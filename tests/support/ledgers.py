@@ -7,7 +7,7 @@ from shared.kernel.ids import LotId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.kernel.settings import SigningKey
 from shared.ledger.commands import Charge, Grant
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.ledger.losses import Losses
 from shared.ledger.relay import Relay

@@ -13,7 +13,7 @@ from emulator.suite import Suite
 from shared.kernel.clock import SystemClock
 from shared.kernel.ids import Uid, new_id
 from shared.kernel.settings import SigningKey
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.platform.firestore.documents import FirestoreDocuments
 from tests.support.emulators import TEST_SEED

@@ -62,9 +62,7 @@ def _verify(project: Project, user: Person) -> None:
     """Raise CloudProblem if the exported ledger of the user breaks a law by the published keys."""
     status, export = project.web.text("GET", f"{api_of(project)}/v1/credits/export", user.headers)
     keys = user.call("GET", "/v1/ledger/keys")["items"]
-    verifier = Verifier(
-        tuple(PublicKey(kid=each["kid"], public_key=each["public_key"], status=each["status"]) for each in keys)
-    )
+    verifier = Verifier(tuple(PublicKey.from_json(each) for each in keys))
     lines = io.StringIO(export).readlines()
     findings = verify_account(lines, verifier)
     if status != SUCCESS or findings or not any(orjson.loads(line).get("type") == "entry" for line in lines):

@@ -105,9 +105,7 @@ def _header(line: str) -> Any:
 def _keys(told: Any) -> tuple[PublicKey, ...]:
     """Return the keys that JSON names. Raises NotChecked if there is no key, or if a key cannot be read."""
     try:
-        keys = tuple(
-            PublicKey(kid=str(key["kid"]), public_key=str(key["public_key"]), status=str(key["status"])) for key in told
-        )
+        keys = tuple(PublicKey.from_json(key) for key in told)
         Verifier(keys)
     except (KeyError, TypeError, ValueError) as error:
         raise NotChecked("it names keys that cannot be read") from error

@@ -14,7 +14,7 @@ from shared.kernel.settings import SigningKey
 from shared.ledger.account_audit import SAMPLE_TURNS, AccountAudits, AuditSizes, AuditTurn
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.audit_position import FOLD_VERSION, AuditPositions, position_path
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.store import entry_path, operation_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments

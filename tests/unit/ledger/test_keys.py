@@ -4,7 +4,7 @@ import pytest
 
 from shared.kernel.settings import SigningKey
 from shared.ledger.errors import UnknownKey
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 
 OLD, NEW = SigningKey(kid="old", seed=bytes(range(32))), SigningKey(kid="new", seed=bytes(32))
 

@@ -9,7 +9,8 @@ from shared.ledger.about import About
 from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.errors import HoldNotFound
 from shared.ledger.history import EntryFilter
-from shared.ledger.keys import KeyRing, Verifier
+from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import Verifier
 from shared.ledger.ledger import Ledger
 from shared.ledger.verify.exports import verify_account
 from shared.ledger.views import Balance, EntryView, HoldView, LotView

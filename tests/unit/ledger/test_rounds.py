@@ -96,9 +96,7 @@ class Stage:
         self.rival.execute(UID, grant("gift", 1_000))
 
     def instance(self, documents: Any, **options: Any) -> Committer:
-        return Committer(
-            AccountStore(documents, KEYS, "demo-test"), self.clock, KEYS.kid, jitter=lambda: self.jitter, **options
-        )
+        return Committer(AccountStore(documents, KEYS, "demo-test"), self.clock, jitter=lambda: self.jitter, **options)
 
     def do(self, *commands: Command, deadline: float = FAR) -> list[Any]:
         """What each is told, when all of them come together."""

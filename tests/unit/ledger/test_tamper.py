@@ -17,7 +17,8 @@ from shared.ledger.account_documents import account_path, seal_message, state_pa
 from shared.ledger.codec import encode_account
 from shared.ledger.entries import body_hash
 from shared.ledger.errors import IntegrityFailed, UnknownKey
-from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, KeyRing
+from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT
 from shared.ledger.ledger import Ledger
 from shared.ledger.store import AccountStore, entry_path, hold_path, lot_path, operation_path
 from shared.platform.memory.alerts import MemoryAlerts

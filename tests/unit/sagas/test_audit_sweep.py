@@ -11,7 +11,7 @@ from shared.kernel.ids import Uid
 from shared.kernel.schemas import SCHEMA_VERSION
 from shared.kernel.settings import SigningKey
 from shared.ledger.audit_position import AuditPositions, position_path
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.ledger import Ledger
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments

@@ -10,7 +10,7 @@ from shared.kernel.documents import Create
 from shared.kernel.errors import DomainError
 from shared.sagas.accounts.bonus_caps import DOMAIN_BONUSES_A_DAY, DOMAIN_BONUSES_UNPAID, BonusCapReached
 from shared.sagas.accounts.welcome_bonus import AlreadyClaimed, BonusNotAllowed
-from shared.users.mailbox import derived_key, marks, normalised_v1
+from shared.users.mailbox import mark_key_of, marks, normalised_v1
 from shared.users.principal import Principal
 from tests.support.people import CREDIT, People, op, settings
 
@@ -205,7 +205,7 @@ def test_a_bonus_that_needs_app_check_waits_for_its_token():
 def test_a_claim_under_an_earlier_spelling_and_key_still_counts(claimed_as, address):
     people = People()
     seed = people.settings.ledger_signing_keys[0].seed
-    (mark,) = marks([derived_key(seed)], f"mailto:{normalised_v1(claimed_as)}")
+    (mark,) = marks([mark_key_of(seed)], f"mailto:{normalised_v1(claimed_as)}")
     people.documents.commit([Create(f"bonus_claims/{mark}", {"v": 1, "uid": "long ago", "at": None})])
     later = people.again(settings=settings(MARKS_SECRET="a secret of its own"))
 

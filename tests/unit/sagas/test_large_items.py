@@ -22,7 +22,7 @@ from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.audit_position import AuditPositions
 from shared.ledger.commands import Command, PlaceHold
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.positions import read_position
 from shared.ledger.relay import RELAY_WINDOW
 from shared.payments.ports import Notice

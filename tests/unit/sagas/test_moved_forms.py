@@ -14,7 +14,7 @@ from shared.kernel.documents import Delete, Put, Query
 from shared.kernel.schemas import SCHEMA_VERSION
 from shared.kernel.settings import parse_settings
 from shared.ledger.account_documents import account_path, old_plain_fields, state_path
-from shared.ledger.keys import KeyRing
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.store import AccountStore
 from shared.sagas.agents.task_record import LEASE_SECONDS
 from shared.sagas.engine.leases import Leases

@@ -1,6 +1,7 @@
 import pytest
 
-from shared.users.mailbox import derived_key, mark_keys, marks, normalised, normalised_v1, spellings
+from shared.kernel.derived_keys import derived_key
+from shared.users.mailbox import mark_key_of, mark_keys, marks, normalised, normalised_v1, spellings
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_every_key_makes_its_own_mark():
 def test_a_derived_key_can_be_named_itself_when_its_seed_is_gone():
     seed = bytes([1]) * 32
 
-    assert mark_keys([f"hex:{derived_key(seed).hex()}"], []) == mark_keys([], [seed])
+    assert mark_keys([f"hex:{mark_key_of(seed).hex()}"], []) == mark_keys([], [seed])
 
 
 def test_earlier_spellings_are_looked_up_beside_the_one_spelling():
