@@ -18,7 +18,7 @@ from shared.ledger.commands import Accrue, Command, ExtendHold, PlaceHold
 from shared.ledger.decide import Decision
 from shared.ledger.receipts import Receipt
 
-RELAY = "relay"
+RELAY, LOG = "relay", "log"
 READERS = (RELAY,)
 """Fields of a marker, one for each reader of the journal."""
 MARKER_SHARDS = 64
