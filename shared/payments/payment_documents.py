@@ -22,7 +22,7 @@ def to_data(payment: Payment) -> dict[str, Value]:
         "uid": payment.uid,
         "provider": payment.provider,
         "flow": payment.flow,
-        "terms": _terms_data(payment.terms),
+        "terms": terms_data(payment.terms),
         "fingerprint": payment.fingerprint,
         "created_at": to_datetime(payment.created_at),
         "expires_at": to_datetime(payment.expires_at),
@@ -56,14 +56,14 @@ def to_data(payment: Payment) -> dict[str, Value]:
 def from_data(payment_id: str, data: Data) -> Payment:
     """Return the payment that a stored document describes."""
     stored = cast("Mapping[str, Any]", data)
-    terms = stored["terms"]
+    terms = terms_of(stored["terms"])
     settled_at = stored["settled_at"]
     return Payment(
         id=payment_id,
         uid=Uid(stored["uid"]),
         provider=stored["provider"],
         flow=stored["flow"],
-        terms=Terms(**{**terms, "price": Fiat(**terms["price"])}),
+        terms=terms,
         fingerprint=stored["fingerprint"],
         created_at=from_datetime(stored["created_at"]),
         expires_at=from_datetime(stored["expires_at"]),
@@ -73,7 +73,7 @@ def from_data(payment_id: str, data: Data) -> Payment:
         success_url=stored["success_url"],
         cancel_url=stored["cancel_url"],
         seen=_seen_of(stored["seen"]),
-        applied=_applied_of(stored["applied"], terms["price"]["minor"]),
+        applied=_applied_of(stored["applied"], terms.price.minor),
         problem=stored["problem"],
         settled_at=None if settled_at is None else from_datetime(settled_at),
         is_opened=stored["is_opened"],
@@ -86,6 +86,11 @@ def from_data(payment_id: str, data: Data) -> Payment:
         chain=report_of(stored.get("chain")),
         page_key=stored.get("page_key", ""),
     )
+
+
+def terms_of(stored: Mapping[str, Any]) -> Terms:
+    """Return stored terms."""
+    return Terms(**{**stored, "price": Fiat(**stored["price"])})
 
 
 def _seen_data(seen: ProviderReport) -> dict[str, Value]:
@@ -104,7 +109,8 @@ def _applied_of(stored: Mapping[str, Any], price_minor: int) -> AppliedChanges:
     return AppliedChanges(**{"aside": aside, **stored})
 
 
-def _terms_data(terms: Terms) -> dict[str, Value]:
+def terms_data(terms: Terms) -> dict[str, Value]:
+    """Return the agreed terms as stored."""
     return {**asdict(terms), "price": _fiat_data(terms.price)}
 
 

@@ -153,7 +153,7 @@ class PaymentProvider(Protocol):
         ...
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """Open a checkout, and return the checkout: always the same one for the same payment.
+        """Open a checkout, and return the checkout: always the same one for the same payment and end.
 
         Raises ProviderRefused, ProviderUnavailable.
         """

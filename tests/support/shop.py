@@ -5,21 +5,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.bootstrap.schemas import versioned
-from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Delete, Document, Documents, Query, Version, Write
-from shared.kernel.ids import OperationId, Uid
+from shared.kernel.clock import to_datetime
+from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Create, Delete, Document, Documents, Query, Version, Write
+from shared.kernel.ids import OperationId, Uid, derived_id
 from shared.ledger.views import Balance
 from shared.payments.fiat import Fiat
 from shared.payments.owner_view import owner_view, renewed
 from shared.payments.packages import Packages
-from shared.payments.payment import Payment, status_of
+from shared.payments.payment import Payment, agreed_terms, status_of
 from shared.payments.ports import Notice, ProviderName
-from shared.payments.store import payment_in, view_path
+from shared.payments.store import fields_of, payment_in, saga_path, view_of, view_path
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.engine.jobs import JobRun
-from shared.sagas.payments.checkout import PackageOrder
+from shared.sagas.engine.leases import FREE
+from shared.sagas.payments.checkout import CHECKOUT_LIFETIME, PackageOrder
+from shared.sagas.payments.leased_payment import RETRY
 from shared.sagas.payments.refunds import RefundAsked
 from shared.sagas.payments.sweep import PaymentJobs
 from shared.sagas.payments.views import PaymentViews
@@ -131,6 +134,25 @@ class Shop:
     def begin(self, provider: ProviderName = "stripe", key: str = "k", **more: Any) -> Payment:
         wanted = self.wanted(provider, **more)
         return self.instance().checkouts.begin_checkout(wanted, OperationId(f"op_{provider}_{key}"), "f")
+
+    def unopened(self, provider: ProviderName = "stripe", key: str = "k") -> Payment:
+        """A payment as an earlier release stored it before its provider was asked."""
+        wanted, now = self.wanted(provider), self.clock.now()
+        payment = Payment(
+            id=derived_id("pay", f"op_{provider}_{key}"),
+            uid=wanted.uid,
+            provider=provider,
+            flow=wanted.flow,
+            terms=agreed_terms(self.instance().packages.get(wanted.package)),
+            fingerprint="f",
+            created_at=now,
+            expires_at=now + CHECKOUT_LIFETIME,
+            success_url=wanted.success_url,
+            cancel_url=wanted.cancel_url,
+        )
+        data: dict[str, Any] = {**fields_of(payment), "saga": None, "lease": FREE, "due_at": to_datetime(now + RETRY)}
+        versioned(self.documents).commit([Create(saga_path(payment.id), data), view_of(payment, now)])
+        return payment
 
     def bought(self, provider: ProviderName = "stripe", key: str = "k") -> Payment:
         """A payment begun, paid and settled."""

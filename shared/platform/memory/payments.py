@@ -38,7 +38,7 @@ class MemoryProvider(ProviderHands):
         super().__init__(clock, name, is_live=is_live)
         self.calls: Counter[str] = Counter()
         self.customers: set[str] = set()
-        self._opened: dict[str, tuple[Checkout, OpenedCheckout]] = {}
+        self._opened: dict[tuple[str, int], tuple[Checkout, OpenedCheckout]] = {}
         self._by_key: dict[str, tuple[Fiat, str]] = {}
         self._faults: list[tuple[Call, bool]] = []
 
@@ -53,18 +53,19 @@ class MemoryProvider(ProviderHands):
         return self._is_live
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """Open a checkout, and return the checkout: always the same one for the same payment.
+        """Open a checkout, and return the checkout: always the same one for the same payment and end.
 
         See `PaymentProvider.open`.
         """
         with self._call("open"):
-            if checkout.payment in self._opened:
-                before, opened = self._opened[checkout.payment]
+            key = (checkout.payment, checkout.expires_at)
+            if key in self._opened:
+                before, opened = self._opened[key]
                 if before.amount != checkout.amount:
                     raise ProviderRefused(self._name, "idempotency_error")
                 return opened
             opened = self._open(checkout)
-            self._opened[checkout.payment] = (checkout, opened)
+            self._opened[key] = (checkout, opened)
             return opened
 
     def truth(self, refs: Refs, disputes: Sequence[str] = ()) -> Truth:
@@ -195,7 +196,8 @@ class MemoryProvider(ProviderHands):
     def _open(self, checkout: Checkout) -> OpenedCheckout:
         payment, is_stripe = checkout.payment, self._manner == "stripe"
         kind = ("session" if checkout.flow == "redirect" else "intent") if is_stripe else "order"
-        ref = derived_id(kind, self._name, payment)
+        known = self._held.get(payment)
+        ref = derived_id(kind, self._name, payment, *([] if known is None else [str(checkout.expires_at)]))
         held = HeldPayment(payment=payment, amount=checkout.amount, refs={kind: ref}, is_live=self._is_live)
         self._held[payment] = self._by_ref[ref] = held
         if checkout.flow == "redirect":

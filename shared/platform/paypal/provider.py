@@ -74,11 +74,11 @@ class PayPalProvider:
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """Open a checkout, and return the checkout: always the same one for the same payment.
+        """Open a checkout, and return the checkout: always the same one for the same payment and end.
 
         Every parameter is derived from the checkout, so that the key fits each repetition. See `PaymentProvider.open`.
         """
-        key = derived_id("order", checkout.payment, checkout.flow)
+        key = derived_id("order", checkout.payment, checkout.flow, str(checkout.expires_at))
         with calling("open", self._lockout):
             order = self._api.call("POST", ORDERS, _order(checkout), {**WHOLE, "PayPal-Request-Id": key})
             refs = {"order": str(order["id"])}

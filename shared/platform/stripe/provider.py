@@ -65,7 +65,7 @@ class StripeProvider:
     # ── open ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, checkout: Checkout) -> OpenedCheckout:
-        """Open a checkout, and return the checkout: always the same one for the same payment.
+        """Open a checkout, and return the checkout: always the same one for the same payment and end.
 
         Every parameter is derived from the checkout, so that the key fits each repetition. See `PaymentProvider.open`.
         """
@@ -88,7 +88,7 @@ class StripeProvider:
 
     def _open_session(self, checkout: Checkout, customer: str) -> OpenedCheckout:
         params = _session_params(checkout, customer)
-        key = derived_id("session", checkout.payment, customer)
+        key = derived_id("session", checkout.payment, customer, str(checkout.expires_at))
         sessions = self._stripe.v1.checkout.sessions
         try:
             made = keyed(key, lambda key: sessions.create(params, {"idempotency_key": key}))
@@ -109,7 +109,7 @@ class StripeProvider:
             "metadata": {PAYMENT: checkout.payment},
             "automatic_payment_methods": {"enabled": True},
         }
-        key = derived_id("intent", checkout.payment, customer)
+        key = derived_id("intent", checkout.payment, customer, str(checkout.expires_at))
         intents = self._stripe.v1.payment_intents
         made = keyed(key, lambda key: intents.create(params, {"idempotency_key": key}))
         return OpenedCheckout(refs={"intent": made.id}, client_secret=made.client_secret, customer=customer)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
-from shared.kernel.documents import Create, Documents, PreconditionFailed, Put, Value, Write
+from shared.kernel.documents import Create, Documents, OutcomeUnknown, PreconditionFailed, Put, Value, Write
 from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, random_token
@@ -12,9 +12,9 @@ from shared.ledger.ledger import Ledger
 from shared.payments.lifecycle import next_poll
 from shared.payments.packages import Package, Packages
 from shared.payments.payment import Payment, ProviderReport, agreed_terms
-from shared.payments.ports import Checkout, Flow, OpenedCheckout, PaymentProvider, ProviderName, ProviderRefused
+from shared.payments.ports import Checkout, Flow, PaymentProvider, ProviderName, ProviderRefused
 from shared.payments.store import Payments, fields_of, saga_path, view_of, without_slot
-from shared.sagas.engine.leases import LeasedDocument, Leases
+from shared.sagas.engine.leases import FREE, LeasedDocument, Leases
 from shared.sagas.payments.cancellations import Cancellations
 from shared.sagas.payments.leased_payment import RETRY, payment_of
 from shared.sagas.payments.payment_claims import LEASE_SECONDS, PATIENCE_PAUSE_SECONDS, PATIENCE_SECONDS, PaymentBusy
@@ -23,6 +23,8 @@ from shared.sagas.payments.settlement import ProviderNotConfigured
 
 CHECKOUT_LIFETIME: Millis = 60 * MINUTE
 CREATE_ATTEMPTS_MAX = 10
+SECOND_PATIENCE_SECONDS = 5.0
+"""Seconds for which a repeated request waits, if the provider does not answer, for the payment of the first request."""
 BACK_KEY_BYTES = 16
 
 
@@ -96,18 +98,19 @@ class Checkouts:
             raise ProviderNotConfigured(wanted.provider)
         require_open_account(self._ledger, wanted.uid)
         package = self._packages.get(wanted.package)
-        payment = self._agreed(payment_id, wanted, package, fingerprint)
-        for _ in range(CREATE_ATTEMPTS_MAX):
-            try:
-                payment = replace(payment, slot=self._places.package_slot(package, payment))
-                leased = self._create(payment, self._places.checkout_place(payment))
-            except PreconditionFailed:
-                known = self._payments.find(payment_id)
-                if known is not None:
-                    return self._resume(known, fingerprint)
-                continue  # somebody took the place among a user's purchases that we had chosen
-            return self._open(leased, payment)
-        raise PaymentBusy
+        agreed = self._agreed(payment_id, wanted, package, fingerprint)
+        slot = self._places.package_slot(package, agreed)
+        payment = self._places.begin(agreed)
+        try:
+            answer = self._asked(payment)
+        except ProviderRefused as refusal:
+            answer = _Answer(payment=_failed(payment, refusal))
+        except DomainError:
+            known = None if payment is agreed else self._stored_by_another(payment_id)
+            if known is None:
+                raise
+            return self._resume(known, fingerprint)
+        return self._stored(replace(answer, payment=replace(answer.payment, slot=slot)), package)
 
     def _agreed(self, payment_id: str, wanted: PackageOrder, package: Package, fingerprint: str) -> Payment:
         """Return a new payment on the package's present terms, with a random key for the way back from the provider."""
@@ -153,13 +156,49 @@ class Checkouts:
         leased.free({})
         return _answer(payment)
 
-    def _create(self, payment: Payment, place: Write) -> LeasedDocument:
-        due_at = to_datetime(self._clock.now() + RETRY)
-        also: list[Write] = [view_of(payment, self._clock.now()), place]
-        if payment.slot:
-            also.append(Create(payment.slot, {"uid": payment.uid, "payment": payment.id}))
-        data: dict[str, Value] = {**fields_of(payment), "saga": None, "due_at": due_at}
-        return self._leases.create(saga_path(payment.id), data, LEASE_SECONDS, *also)
+    def _stored_by_another(self, payment_id: str) -> Payment | None:
+        """Return the payment after another worker has stored the payment, None if that takes long.
+
+        A provider refuses a second request under one key while the first is under way.
+        """
+        until = self._clock.monotonic() + SECOND_PATIENCE_SECONDS
+        while (known := self._payments.find(payment_id)) is None and self._clock.monotonic() < until:
+            self._clock.wait(PATIENCE_PAUSE_SECONDS)
+        return known
+
+    def _stored(self, answer: "_Answer", package: Package) -> Payment:
+        """Store the payment with the provider's answer, and return the payment.
+
+        The payment is stored first here, so nobody can have been given an address for a payment that is not stored.
+        Raises ProviderRefused if the provider refused, PackageLimitReached, PaymentBusy.
+        """
+        payment = answer.payment
+        for _ in range(CREATE_ATTEMPTS_MAX):
+            try:
+                self._documents.commit([*_creation(payment, self._clock.now()), *answer.beside])
+            except (PreconditionFailed, OutcomeUnknown) as failure:
+                known = self._payments.find(payment.id)
+                if known is not None:
+                    return self._resume(known, payment.fingerprint)
+                if isinstance(failure, PreconditionFailed):  # somebody took the place that we had chosen
+                    payment = replace(payment, slot=self._places.package_slot(package, payment))
+            else:
+                return self._told(payment)
+        raise PaymentBusy
+
+    def _told(self, payment: Payment) -> Payment:
+        """Log how the checkout began, and return the payment. Raises ProviderRefused if the provider refused."""
+        if payment.is_opened:
+            log("checkout_opened", payment=payment.id, provider=payment.provider, package=payment.terms.package)
+        else:
+            log(
+                "checkout_refused",
+                "WARNING",
+                payment=payment.id,
+                provider=payment.provider,
+                reason=payment.seen.failure,
+            )
+        return _answer(payment)
 
     def app_customer(self, payment: Payment) -> AppCustomer:
         """Return the payer as the provider knows them, for an app's own form; empty if the provider cannot tell now.
@@ -178,50 +217,44 @@ class Checkouts:
         return AppCustomer(id=customer, session_secret=session)
 
     def _open(self, leased: LeasedDocument, payment: Payment) -> Payment:
-        """Open the payment at its provider, and store the checkout's address.
+        """Open a payment that an earlier release stored unopened, and store the checkout's address.
 
         If the provider refuses, the payment fails and ProviderRefused is raised. After any other error the payment is
         due again and the error is raised.
         """
-        provider = self._providers[payment.provider]
-        known = self._documents.get(customer_path(payment.provider, payment.uid))
-        customer = None if known is None else str(known.data["customer"])
         try:
-            opened = provider.open(
-                Checkout(
-                    payment=payment.id,
-                    uid=payment.uid,
-                    amount=payment.terms.price,
-                    title=payment.terms.title,
-                    flow=payment.flow,
-                    success_url=payment.success_url,
-                    cancel_url=self._way_back(payment),
-                    expires_at=payment.expires_at,
-                    customer=customer,
-                )
-            )
+            answer = self._asked(payment)
         except ProviderRefused as refusal:
-            self._refused(leased, payment, str(refusal.params["reason"]))
-            raise
+            failed, freed = without_slot(_failed(payment, refusal))
+            answer = _Answer(payment=failed, beside=freed)
         except DomainError:
             leased.free({"due_at": to_datetime(self._clock.now() + RETRY)})
             raise
-        return self._opened(leased, payment, opened, customer)
-
-    def _way_back(self, payment: Payment) -> str:
-        """Return the address to which the provider sends a user who turns back. From there, the app's page follows."""
-        if not payment.back_key:
-            return payment.cancel_url
-        return f"{self._landing}/{payment.id}/cancelled/{payment.back_key}"
-
-    def _opened(
-        self, leased: LeasedDocument, payment: Payment, opened: OpenedCheckout, known_customer: str | None
-    ) -> Payment:
-        """Return the payment with the provider's ids and checkout address, once they are stored.
-
-        If the customer is another than `known_customer`, the customer is stored in the same commit.
-        """
         now = self._clock.now()
+        leased.free(_fields(answer.payment, now), view_of(answer.payment, now), *answer.beside)
+        return self._told(answer.payment)
+
+    def _asked(self, payment: Payment) -> "_Answer":
+        """Open the payment at its provider, and return the payment with the provider's ids and checkout address.
+
+        If the provider names another customer than is known, the customer is stored beside the payment. Raises
+        ProviderRefused, ProviderUnavailable.
+        """
+        known = self._documents.get(customer_path(payment.provider, payment.uid))
+        customer = None if known is None else str(known.data["customer"])
+        opened = self._providers[payment.provider].open(
+            Checkout(
+                payment=payment.id,
+                uid=payment.uid,
+                amount=payment.terms.price,
+                title=payment.terms.title,
+                flow=payment.flow,
+                success_url=payment.success_url,
+                cancel_url=self._way_back(payment),
+                expires_at=payment.expires_at,
+                customer=customer,
+            )
+        )
         open_ = replace(
             payment,
             refs={**payment.refs, **opened.refs},
@@ -230,19 +263,42 @@ class Checkouts:
             is_opened=True,
             seen=ProviderReport(stage="open", movements={}),
         )
-        also: list[Write] = [view_of(open_, now)]
-        if opened.customer not in {None, known_customer}:
-            data: dict[str, Value] = {"uid": payment.uid, "customer": opened.customer}
-            also.append(Put(customer_path(payment.provider, payment.uid), data))
-        due_at = next_poll(open_, now)
-        leased.free({**fields_of(open_), "due_at": None if due_at is None else to_datetime(due_at)}, *also)
-        log("checkout_opened", payment=payment.id, provider=payment.provider, package=payment.terms.package)
-        return open_
+        if opened.customer in {None, customer}:
+            return _Answer(payment=open_)
+        named: dict[str, Value] = {"uid": payment.uid, "customer": opened.customer}
+        return _Answer(payment=open_, beside=(Put(customer_path(payment.provider, payment.uid), named),))
 
-    def _refused(self, leased: LeasedDocument, payment: Payment, reason: str) -> None:
-        failed, freed = without_slot(replace(payment, seen=ProviderReport(stage="failed", failure=reason)))
-        leased.free({**fields_of(failed), "due_at": None}, view_of(failed, self._clock.now()), *freed)
-        log("checkout_refused", "WARNING", payment=payment.id, provider=payment.provider, reason=reason)
+    def _way_back(self, payment: Payment) -> str:
+        """Return the address to which the provider sends a user who turns back. From there, the app's page follows."""
+        if not payment.back_key:
+            return payment.cancel_url
+        return f"{self._landing}/{payment.id}/cancelled/{payment.back_key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """Payment after the provider's answer, open or failed, with the writes beside the payment."""
+
+    payment: Payment
+    beside: tuple[Write, ...] = ()
+
+
+def _failed(payment: Payment, refusal: ProviderRefused) -> Payment:
+    return replace(payment, seen=ProviderReport(stage="failed", failure=str(refusal.params["reason"])))
+
+
+def _creation(payment: Payment, now: Millis) -> list[Write]:
+    """Return the writes of a new payment. A payment that has failed takes no place of a limited package."""
+    new = payment if payment.is_opened else replace(payment, slot="")
+    data: dict[str, Value] = {**_fields(new, now), "saga": None, "lease": FREE}
+    slot = [Create(new.slot, {"uid": new.uid, "payment": new.id})] if new.slot else []
+    return [Create(saga_path(new.id), data), view_of(new, now), *slot]
+
+
+def _fields(payment: Payment, now: Millis) -> dict[str, Value]:
+    """Return the payment's fields with the time of its next poll."""
+    due_at = next_poll(payment, now) if payment.is_opened else None
+    return {**fields_of(payment), "due_at": None if due_at is None else to_datetime(due_at)}
 
 
 def _answer(payment: Payment) -> Payment:

@@ -1,6 +1,7 @@
 """The handling of a provider's notice: find the payment, and settle the payment from the provider's truth."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.kernel.clock import Clock
@@ -8,6 +9,7 @@ from shared.kernel.documents import Data, Document, Documents, Patch, Preconditi
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
 from shared.payments.inbox import COLLECTION, Status, ended, notice_in, postponed, revived
+from shared.payments.payment import UNPAID_ENDS
 from shared.payments.ports import Notice, PaymentProvider, ProviderName, Refs, UnknownAtProvider
 from shared.payments.providers import PROVIDERS
 from shared.payments.store import Payments
@@ -87,9 +89,22 @@ class PaymentInbox:
         if name is None or (payment is not None and payment.data["provider"] != notice.provider):
             return _Ending("ignored", "not_ours")
         if payment is None:
-            return _Ending("parked", "payment_unknown", name)
+            return self._end_of_unknown(notice, refs, name)
         self._settlement.settle(name, refs, read=payment, happened_at=notice.at)
         return _Ending("done")
+
+    def _end_of_unknown(self, notice: Notice, refs: Refs, name: str) -> _Ending:
+        """Return the outcome of a notice about a payment that is not stored.
+
+        A checkout whose worker died before the payment was stored was given to nobody, and ends without money. Money
+        of an unknown payment waits for an operator.
+        """
+        if refs and notice.provider in self._providers:
+            with suppress(UnknownAtProvider):
+                truth = self._providers[notice.provider].truth(refs, ())
+                if truth.paid is None and truth.stage in UNPAID_ENDS | {"open"}:
+                    return _Ending("ignored", "never_begun")
+        return _Ending("parked", "payment_unknown", name)
 
     def _payment(self, notice: Notice, refs: Refs) -> tuple[str | None, Document | None]:
         """Return our name of the payment, and the payment's document, each None if unknown.

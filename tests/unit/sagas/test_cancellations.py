@@ -40,7 +40,7 @@ def turned_back(shop: Shop, provider: str = "stripe", key: str = "k", **more):
 def test_provider_is_told_an_address_that_says_who_turned_back(shop, provider):
     payment = shop.begin(provider)
 
-    checkout, _ = shop.providers[provider]._opened[payment.id]  # as the provider was told
+    checkout, _ = shop.providers[provider]._opened[payment.id, payment.expires_at]  # as the provider was told
 
     assert checkout.cancel_url == f"{LANDING}/{payment.id}/cancelled/{payment.back_key}"
     assert checkout.success_url == payment.success_url
