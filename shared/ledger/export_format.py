@@ -1,0 +1,38 @@
+"""Export version 2: the lines of a file that a customer or an auditor can verify offline.
+
+A line is the canonical text (RFC 8785, restricted) of one object, and a line feed. An object has exactly the keys of
+its type; a key with a question mark may be left out. The header stands first. Behind the header stand the accounts,
+each of them once: the account's entries from 1 on, archived lots in the order of their ids, archived holds in the order
+of the entries that ended them, and the account. Since keys are sorted, the first key of a line tells the type.
+
+- header `{checkpoint?, format, keys, ledger, seal, type, version}`: `format` is `ics-export`, `version` is 2. A key of
+  `keys` is `{alg, kid, public_key, since, until?}`. `seal` is `kid:signature` of `header_message`, by a key in `keys`.
+  `checkpoint` is a signed checkpoint of the transparency log.
+- entry `{body, hash, kind, note?, schema, seq, signature, type}`: `body` is the entry's canonical text, `hash` its
+  SHA-256 in hex, `signature` the Ed25519 signature of `ics-entry-v1:` and the hash. `note` is `{salt, text}`, the note
+  that the body binds by `note_hash`; no note if the note was erased.
+- lot `{id, rest_order?, state, type, uid}`: `state` is the canonical text of a lot that left the account's state.
+  Lots that are in the state again have no line.
+- hold `{seq, state, type, uid}`: `state` is the canonical text of the hold that entry `seq` ended. A hold whose record
+  had a lifetime is left out once the record is deleted.
+- account `{nonce, plain, seal, state, type, uid, version}`: `state` is the canonical text of the account's state, and
+  `seal` is `kid:signature` of `account_documents.seal_message`. `plain` has the fields that the seal does not cover,
+  without the fields that are None.
+
+Texts are UTF-8; base64 is standard and padded. Version 1 had no archive, and its header named one user.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.kernel.canonical import canonical
+
+FORMAT = "ics-export"
+FORMAT_VERSION = 2
+HEADER_CONTEXT = b"ics-export-v2:"
+"""Context of the header's signature, so that the signature passes for no other kind."""
+
+
+def header_message(header: Mapping[str, Any]) -> bytes:
+    """Return the message that the header's seal signs: the canonical header without the seal."""
+    return canonical({name: value for name, value in header.items() if name != "seal"})
