@@ -33,8 +33,11 @@ from tests.support.live import check_live, check_live_changes, collection_of, is
 INDEXES_FILE = Path(__file__).resolve().parents[2] / "firestore.indexes.json"
 NAME = "__name__"
 DISJUNCTIONS_MAX = 30
-OVERRIDES_MAX = 200
-COMPOSITES_MAX = 200
+OVERRIDES_MAX = 1_000
+COMPOSITES_MAX = 1_000
+"""Limits of a project with billing, without which no function can be deployed; 200 each without billing:
+https://firebase.google.com/docs/firestore/quotas#indexes.
+"""
 
 Mode: TypeAlias = Literal["ASCENDING", "DESCENDING", "CONTAINS"]
 Scope: TypeAlias = Literal["COLLECTION", "COLLECTION_GROUP"]
