@@ -22,7 +22,7 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the text of the note, with its last newline."""
+        """Return the text of the note, with the last newline."""
         lines = (self.origin, str(self.size), to_base64(self.root), *self.extensions)
         return "".join(f"{line}\n" for line in lines)
 

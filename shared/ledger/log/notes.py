@@ -64,7 +64,7 @@ class VerifierKey:
         return f"{self.name}+{self.key_id.hex()}+{to_base64(bytes([self.kind]) + self.public_key)}"
 
     def is_signed(self, text: str, signature: bytes) -> bool:
-        """Return True if the signature fits the text. A cosignature holds its time before its 64 bytes."""
+        """Return True if the signature fits the text. A cosignature holds a time before the 64 bytes."""
         message = text.encode()
         if self.kind == COSIGNATURE:
             seconds = int.from_bytes(signature[:TIME_BYTES])
@@ -83,7 +83,7 @@ class NoteSignature:
     signature: bytes
 
     def __str__(self) -> str:
-        """Return the line, with its newline."""
+        """Return the line, with the newline."""
         return f"{_DASH}{self.name} {to_base64(self.key_id + self.signature)}\n"
 
     @property
@@ -126,7 +126,7 @@ class SignedNote:
 
 
 class NoteSigner(Protocol):
-    """Key that signs notes, wherever its secret lies."""
+    """Key that signs notes, wherever the secret lies."""
 
     @property
     def vkey(self) -> VerifierKey:

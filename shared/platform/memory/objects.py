@@ -3,7 +3,7 @@
 import hashlib
 import threading
 
-from shared.kernel.objects import NAMES_MAX, ObjectInfo, ObjectNotFound
+from shared.kernel.objects import NAMES_MAX, ObjectInfo, ObjectNotFound, StorageUnavailable
 
 
 class MemoryObjects:
@@ -51,3 +51,12 @@ class MemoryObjects:
         """Return the names that begin with `prefix`, in order, at most `limit`; see `Objects.names`."""
         with self._lock:
             return sorted(name for name in self._objects if name.startswith(prefix))[:limit]
+
+
+class MemoryAnchors(MemoryObjects):
+    """Bucket with a locked retention policy: an object that was written can never be deleted."""
+
+    def delete(self, name: str) -> None:
+        """Raise StorageUnavailable if there is such an object: the retention never ends."""
+        if self.find(name) is not None:
+            raise StorageUnavailable("The object is subject to the bucket's retention policy.")
