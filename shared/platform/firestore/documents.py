@@ -25,12 +25,14 @@ from shared.kernel.documents import (
     Write,
     check_writes,
 )
+from shared.kernel.listings import InvalidToken, ListedPage
 from shared.kernel.watching import Listener
 from shared.platform.firestore.calls import (
     FirestoreCalls,
     RawBatchGet,
     RawCommit,
     RawGet,
+    RawList,
     emulator_channel,
     production_channel,
 )
@@ -43,6 +45,8 @@ Status = grpc.StatusCode
 
 READ_AGAIN = frozenset({Status.UNAVAILABLE, Status.INTERNAL, Status.ABORTED})
 NOT_APPLIED = frozenset({Status.ALREADY_EXISTS, Status.FAILED_PRECONDITION, Status.NOT_FOUND})
+TOKEN_UNKNOWN = frozenset({Status.INVALID_ARGUMENT, Status.UNKNOWN})
+"""Answers to a listing's token that the store does not know: Firestore's, and the emulator's."""
 REFUSED_FOR_NOW = frozenset(
     {Status.ABORTED, Status.RESOURCE_EXHAUSTED, Status.PERMISSION_DENIED, Status.UNAUTHENTICATED}
 )
@@ -72,6 +76,18 @@ class FirestoreDocuments:
         request = run_query_request(self._root, query)
         return _read(lambda: self._matching(request))
 
+    def listed(self, collection: str, limit: int, token: str = "") -> ListedPage:
+        """Return the next page of a collection with its missing documents; see `Listings.listed`."""
+        parent, _, name = collection.rpartition("/")
+        request = RawList(
+            parent=f"{self._root}/{parent}" if parent else self._root,
+            collection_id=name,
+            page_size=limit,
+            page_token=token,
+            show_missing=True,
+        )
+        return _read(lambda: self._page(request))
+
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         """Apply all writes or none, and return the new version of each, in order; see `Documents.commit`."""
         check_writes(writes)
@@ -100,6 +116,17 @@ class FirestoreDocuments:
             if _status(error) is Status.NOT_FOUND:
                 return None
             raise
+
+    def _page(self, request: Any) -> ListedPage:
+        try:
+            answer = self._calls.list_documents(request, READ_TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            if request.page_token and _status(error) in TOKEN_UNKNOWN:
+                raise InvalidToken from error
+            raise
+        there = [each for each in answer.documents if each.HasField("create_time")]
+        missing = [each.name[len(self._root) + 1 :] for each in answer.documents if not each.HasField("create_time")]
+        return ListedPage(documents=list(map(self._decoded, there)), missing=missing, token=answer.next_page_token)
 
     def _found(self, request: Any) -> list[Document]:
         answers = self._calls.batch_get(request, READ_TIMEOUT_SECONDS)

@@ -28,6 +28,7 @@ from shared.kernel.documents import (
     Write,
     check_writes,
 )
+from shared.kernel.listings import ListedPage
 from shared.kernel.watching import Listener
 
 INT64_MAX = 2**63 - 1
@@ -65,6 +66,19 @@ class MemoryDocuments:
                 for document in islice(behind, query.limit)
             ]
 
+    def listed(self, collection: str, limit: int, token: str = "") -> ListedPage:
+        """Return the next page of a collection with its missing documents; see `Listings.listed`."""
+        with self._lock:
+            there = set(self._ids.get(collection, []))
+            page = [each for each in sorted(there | self._owners(collection)) if each > token][: limit + 1]
+            paths = [f"{collection}/{each}" for each in page[:limit]]
+            found = [self._copy(path) for path in paths]
+        return ListedPage(
+            documents=[each for each in found if each is not None],
+            missing=[path for path, each in zip(paths, found, strict=True) if each is None],
+            token=page[limit - 1] if len(page) > limit else "",
+        )
+
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         """Apply all writes or none, and return the new version of each, in order; see `Documents.commit`."""
         del timeout_seconds
@@ -92,6 +106,11 @@ class MemoryDocuments:
         watch.tell(self.query(watch.query))
         listener.caught_up()
         return watch
+
+    def _owners(self, collection: str) -> set[str]:
+        """Return the ids that have documents below, whether these ids have documents or not."""
+        below = [name for name, ids in self._ids.items() if ids and name.startswith(f"{collection}/")]
+        return {name[len(collection) + 1 :].split("/")[0] for name in below}
 
     def _copy(self, path: str) -> Document | None:
         document = self._documents.get(path)

@@ -1,8 +1,10 @@
 """Documents with schema versions: each write says its form, each read is in the form that this release works with."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shared.kernel.documents import COMMIT_TIMEOUT_SECONDS, Document, Documents, Query, Version, Write
+from shared.kernel.listings import ListedPage, list_page
 from shared.kernel.schemas import RefusedData, Schemas, numbered, opened
 from shared.kernel.watching import BrokenWatch, Listener, Watch, Watches
 
@@ -26,6 +28,11 @@ class VersionedDocuments:
         """Return the matching documents; see `Documents.query`. Conditions are compared with the stored forms."""
         found = self.inner.query(query)
         return found if query.is_paths_only else [opened(each, self._schemas) for each in found]
+
+    def listed(self, collection: str, limit: int, token: str = "") -> ListedPage:
+        """Return the next page of a collection in the form of this release; see `Listings.listed`."""
+        page = list_page(self.inner, collection, limit, token)
+        return replace(page, documents=[opened(each, self._schemas) for each in page.documents])
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         """Apply all writes or none, each document with its schema version; see `Documents.commit`."""
