@@ -223,4 +223,4 @@ def build_jobs(services: "Services") -> "Jobs":
         )
         for schedule, entries in JOBS.items()
     }
-    return Jobs(services.ports.documents(), services.clock, by_schedule)
+    return Jobs(services.ports.documents(), services.clock, by_schedule, alerts=services.ports.alerts())

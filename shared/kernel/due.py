@@ -1,12 +1,15 @@
 """Due work: documents that carry `due_at`, found in pages, the most overdue first."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from shared.kernel.clock import Millis, from_datetime, to_datetime
 from shared.kernel.documents import Document, Documents, Order, Query, Value, Where
 from shared.kernel.schemas import stored_fields
+
+MILLIS_MAX: Millis = 2**53
+"""Largest time that a list of milliseconds tells apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,21 @@ class DueList:
 
 
 def due_place(document: Document) -> DuePlace:
-    """Return the place behind a due document, also behind one that this release cannot read."""
+    """Return the place behind a due document, also behind one that this release cannot read.
+
+    A stranger may have stored a fraction: then the place is behind that millisecond, so that no document comes again.
+    """
     at = stored_fields(document)["due_at"]
-    return DuePlace(from_datetime(at) if isinstance(at, datetime) else cast("Millis", at), document.path)
+    if isinstance(at, datetime):
+        return DuePlace(from_datetime(at) + (at.microsecond % 1_000 > 0), document.path)
+    if isinstance(at, int):
+        return DuePlace(at, document.path)
+    return DuePlace(_behind(str(at)), document.path)
+
+
+def _behind(fraction: str) -> Millis:
+    """Return the first millisecond at or behind a number that the store tells as text."""
+    try:
+        return math.ceil(min(max(float(fraction), -MILLIS_MAX), MILLIS_MAX))
+    except ValueError:
+        return -MILLIS_MAX

@@ -7,9 +7,8 @@ two writes, however many jobs there are, and a job under way in one instance kee
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import cast
 
-from shared.kernel.clock import SECOND, Clock, to_datetime
+from shared.kernel.clock import HOUR, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import (
     Create,
     Data,
@@ -27,6 +26,8 @@ from shared.sagas.engine.leases import is_leased
 ATTEMPTS_MAX = 6
 """Attempts to write the board. Every instance that runs the schedule writes the board, but few do so at once."""
 PAUSE_SECONDS = 0.05
+LEASE_MAX: Millis = HOUR
+"""Time beyond any lease of a job. A longer lease was not written by us."""
 FREE = to_datetime(0)
 
 
@@ -123,8 +124,12 @@ class JobBoard:
             log("job_lease_lost", "WARNING", job=name)
 
     def _is_free(self, state: JobState, token: str) -> bool:
-        """Return True if no instance has the job, or if this claim has the job by a commit without a clear answer."""
-        return state.token == token or state.until <= to_datetime(self._clock.now())
+        """Return True if no instance has the job, or if this claim has the job by a commit without a clear answer.
+
+        A lease beyond LEASE_MAX is of no instance.
+        """
+        now = self._clock.now()
+        return state.token == token or not to_datetime(now) < state.until <= to_datetime(now + LEASE_MAX)
 
     def _claimed(self, state: JobState, token: str, seconds: float) -> JobState:
         return replace(state, token=token, until=to_datetime(self._clock.now() + int(seconds * SECOND)))
@@ -138,7 +143,7 @@ class JobBoard:
         old = self._documents.get_all([f"jobs/{name}" for name in new]) if new else []
         now = self._clock.now()
         known = {
-            name: JobState(cursor="" if document is None else str(document.data["cursor"]))
+            name: JobState(cursor="" if document is None else str(document.data.get("cursor", "")))
             for name, document in zip(new, old, strict=True)
             if document is None or not is_leased(document.data, now)
         }
@@ -151,12 +156,21 @@ class JobBoard:
 
 
 def states_in(board: Document | None) -> Mapping[str, JobState]:
-    """Return the states on a board by name of the job; none if there is no board yet."""
-    stored = {} if board is None else cast("Mapping[str, Mapping[str, object]]", board.data["jobs"])
-    return {
-        name: JobState(cursor=str(each["cursor"]), token=str(each["token"]), until=cast("datetime", each["until"]))
-        for name, each in stored.items()
-    }
+    """Return the states on a board by name of the job; none if there is no board yet.
+
+    The state of a job that a stranger has written counts as none, so that the job begins at its start.
+    """
+    stored = {} if board is None else board.data.get("jobs")
+    return {name: _state(name, each) for name, each in stored.items()} if isinstance(stored, Mapping) else {}
+
+
+def _state(job: str, stored: object) -> JobState:
+    fields = stored if isinstance(stored, Mapping) else {}
+    cursor, token, until = (fields.get(name) for name in ("cursor", "token", "until"))
+    if isinstance(cursor, str) and isinstance(token, str) and isinstance(until, datetime):
+        return JobState(cursor=cursor, token=token, until=until)
+    log("job_state_not_ours", "ERROR", job=job)
+    return JobState()
 
 
 def _data(state: JobState) -> Data:

@@ -8,10 +8,12 @@ from typing import TypeAlias, TypeVar
 
 from shared.kernel.clock import Clock
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Documents
-from shared.kernel.errors import DomainError
-from shared.kernel.events import log, log_error
+from shared.kernel.documents import Documents, PreconditionFailed
+from shared.kernel.errors import DomainError, Unavailable
+from shared.kernel.events import Alerts, log, log_error
+from shared.kernel.schemas import SchemaUnknown
 from shared.kernel.tracing import in_this_work
+from shared.ledger.errors import IntegrityFailed
 from shared.sagas.engine.job_board import JobBoard, JobClaims
 
 ItemT = TypeVar("ItemT", bound=str)
@@ -31,13 +33,21 @@ ITEM_SHARE = 0.25
 """Most of a job's time that one item may take, so that nobody behind a large item waits longer than one run."""
 ITEMS_AT_ONCE = 8
 """Items that a job works on side by side. Most of their time is the store's."""
+ALERTS_MAX = 20
+"""Most alerts about items of one run. All further failures are logged alone: the cause is the same, or an outage."""
+PASSING = (Unavailable, PreconditionFailed)
+"""Errors that the next run may not meet again, so that nobody is alerted."""
+ALERTED = (IntegrityFailed,)
+"""Errors that have raised an alert of their own."""
 
 
 class JobRun:
     """One run of a job: the cursor where the work continues, and the deadline when the work must stop."""
 
-    def __init__(self, cursor: str, clock: Clock, seconds: float) -> None:
+    def __init__(self, cursor: str, clock: Clock, seconds: float, alerts: Alerts | None = None) -> None:
         self.cursor = cursor
+        self._alerts = alerts
+        self._alerted = 0
         self.done = 0
         self.deadline = Deadline.within(clock, seconds)
         self._item_seconds = seconds * ITEM_SHARE
@@ -55,16 +65,25 @@ class JobRun:
         """Do the work on one item, such as an account or a payment, and return True if the work succeeded.
 
         A large item stores a position of its own when the deadline is over, and continues there in a later run. Any
-        error is logged and does not stop the work on the other items.
+        error is logged and does not stop the work on the other items. An error that will not pass raises an alert.
         """
         try:
             work(item, self.item_deadline())
         except Exception as error:  # noqa: BLE001  # one broken item must not hold up all others
             log_error("job_item_failed", error, job=job, item=item, code=_code_of(error))
+            if _is_news(error):
+                self._alert(job, item, error)
             return False
         with self._counting:
             self.done += 1
         return True
+
+    def _alert(self, job: str, item: str, error: Exception) -> None:
+        with self._counting:
+            self._alerted += 1
+            is_told = self._alerts is not None and self._alerted <= ALERTS_MAX
+        if self._alerts is not None and is_told:
+            self._alerts.alert("job_item_broken", job=job, item=item, code=_code_of(error))
 
     def attempt_all(self, job: str, items: Sequence[ItemT], work: Work[ItemT], at_once: int = ITEMS_AT_ONCE) -> int:
         """Attempt the items side by side, and return the number of items begun before the run was over.
@@ -130,7 +149,9 @@ class Jobs:
         clock: Clock,
         by_schedule: Mapping[str, tuple[PeriodicJob, ...]],
         store_every_seconds: float = STORE_EVERY_SECONDS,
+        alerts: Alerts | None = None,
     ) -> None:
+        self._alerts = alerts
         self._board = JobBoard(documents, clock)
         self._clock = clock
         self._store_every_seconds = store_every_seconds
@@ -145,7 +166,7 @@ class Jobs:
         jobs = self.by_schedule[schedule]
         claims = self._board.claim(schedule, {job.name: job.seconds + LEASE_MARGIN_SECONDS for job in jobs})
         runs = {
-            job: JobRun(claims.cursors[job.name], self._clock, job.seconds)
+            job: JobRun(claims.cursors[job.name], self._clock, job.seconds, self._alerts)
             for job in jobs
             if job.name in claims.cursors
         }
@@ -176,11 +197,18 @@ class Jobs:
             each.result()
 
     def _run(self, job: PeriodicJob, run: JobRun) -> None:
-        """Run one job. An error ends the run and is logged; the job's cursor is stored in any case."""
+        """Run one job. An error ends the run and is logged; the job's cursor is stored in any case.
+
+        An error that will not pass raises an alert, and the next run begins at the start: a cursor may be the cause.
+        """
         try:
             job.run(run)
         except Exception as error:  # noqa: BLE001  # one broken job must not hold up all others
             log_error("job_failed", error, job=job.name, code=_code_of(error))
+            if not is_passing(error):
+                run.cursor = ""
+                if self._alerts is not None:
+                    self._alerts.alert("job_broken", job=job.name, code=_code_of(error))
         log("job_done", job=job.name, done=run.done)
 
     def _store(
@@ -191,6 +219,15 @@ class Jobs:
                 store(claims, cursors)
         except DomainError as error:
             log("job_cursors_not_stored", "WARNING", path=claims.path, jobs=" ".join(cursors), code=error.code)
+
+
+def is_passing(error: Exception) -> bool:
+    """Return True if a later attempt may not meet the error again. A document of another release's form stays."""
+    return isinstance(error, PASSING) and not isinstance(error, SchemaUnknown)
+
+
+def _is_news(error: Exception) -> bool:
+    return not is_passing(error) and not isinstance(error, ALERTED)
 
 
 def _code_of(error: Exception) -> str:

@@ -1,11 +1,13 @@
 """Jobs over due documents: each item once a run, the oldest first, and none waits for others that fail or are slow."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from shared.kernel.clock import MINUTE, SECOND, Millis, to_datetime
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Create, Document, Documents, Patch, Query
-from shared.kernel.due import DueList, DuePlace
+from shared.kernel.due import DueList, DuePlace, due_place
 from shared.kernel.schemas import SCHEMA_VERSION
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -165,3 +167,22 @@ def test_a_seldom_list_is_continued_at_the_place_of_an_ended_run():
     world.run_minutes(2, seconds=3)
 
     assert world.worked == [*"01234"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "place"),
+    [
+        (to_datetime(5_000), 5_000),
+        (to_datetime(5_000) + timedelta(microseconds=1), 5_001),
+        (datetime(1, 1, 1, tzinfo=UTC), -62_135_596_800_000),
+        (7_000, 7_000),
+        ("7000.25", 7_001),
+        ("-1e+300", -(2**53)),
+        ("somewhere", -(2**53)),
+        ("inf", 2**53),
+    ],
+)
+def test_place_lies_behind_the_document_when_a_stranger_stored_the_time(stored, place):
+    document = Document(path="things/a", data={"due_at": stored}, version=1)
+
+    assert due_place(document) == DuePlace(place, "things/a")

@@ -6,17 +6,19 @@ import pytest
 
 from shared.kernel.clock import MINUTE, SECOND, to_datetime
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Create, Documents, OutcomeUnknown, Patch
-from shared.kernel.errors import Unavailable
+from shared.kernel.documents import Create, Documents, OutcomeUnknown, Patch, PreconditionFailed
+from shared.kernel.errors import Rejected, Unavailable
 from shared.kernel.ids import HoldId, Uid, operation_id
 from shared.kernel.money import Micro
+from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.commands import PlaceHold
+from shared.ledger.errors import IntegrityFailed
 from shared.ledger.relay import CREDIT_EVENTS
 from shared.sagas.accounts.ledger_sweep import LedgerJobs
 from shared.sagas.accounts.ledger_watch import LedgerWatch
 from shared.sagas.engine.job_board import states_in
-from shared.sagas.engine.jobs import LEASE_MARGIN_SECONDS, RUN_SECONDS, JobRun, Jobs, PeriodicJob
+from shared.sagas.engine.jobs import ALERTS_MAX, LEASE_MARGIN_SECONDS, RUN_SECONDS, JobRun, Jobs, PeriodicJob
 from shared.sagas.engine.leases import FREE
 from tests.support.faults import FaultyDocuments
 from tests.support.ledgers import UID, World, grant
@@ -397,3 +399,87 @@ def test_the_cursor_of_a_long_job_outlives_a_crash():
 
     assert early == {"long": 0, "quick": 0}
     assert cursor_of(world, "long") == "far"
+
+
+@pytest.mark.parametrize(
+    ("error", "alerts"),
+    [
+        (KeyError("x"), 1),
+        (RecursionError(), 1),
+        (Rejected("no"), 1),
+        (SchemaUnknown("things", 9), 1),
+        (Unavailable("later"), 0),
+        (PreconditionFailed(), 0),
+        (IntegrityFailed(uid="ada", seq=1, rule="seal"), 0),
+    ],
+)
+def test_broken_item_is_alerted_unless_the_error_may_pass(error, alerts):
+    world = World()
+
+    def work(item: str, _: Deadline) -> None:
+        if item == "b":
+            raise error
+
+    def run_all(run: JobRun) -> None:
+        run.attempt_all("many", ["a", "b", "c"], work)
+
+    jobs = Jobs(
+        world.documents,
+        world.clock,
+        {"every_minute": (PeriodicJob(name="many", seconds=1, run=run_all),)},
+        alerts=world.alerts,
+    )
+
+    assert jobs.run_schedule("every_minute") == {"many": 2}
+    assert [alert.event for alert in world.alerts.raised] == ["job_item_broken"] * alerts
+
+
+def test_alerts_of_one_run_are_limited_when_all_items_break():
+    world, items = World(), [f"i{number:02d}" for number in range(ALERTS_MAX + 9)]
+    run = JobRun("", world.clock, RUN_SECONDS, world.alerts)
+
+    run.attempt_all("many", items, lambda item, _: int(item))
+
+    assert len(world.alerts.raised) == ALERTS_MAX
+
+
+def test_broken_job_is_alerted_and_begins_at_its_start():
+    world = World()
+
+    def fail(run: JobRun) -> None:
+        run.cursor = "poison"
+        raise ValueError
+
+    jobs = Jobs(
+        world.documents,
+        world.clock,
+        {"every_minute": (PeriodicJob(name="fails", seconds=1, run=fail),)},
+        alerts=world.alerts,
+    )
+    jobs.run_schedule("every_minute")
+
+    assert [(alert.event, alert.fields["job"]) for alert in world.alerts.raised] == [("job_broken", "fails")]
+    assert cursor_of(world, "fails") == ""
+
+
+@pytest.mark.parametrize(
+    "board",
+    [
+        {},
+        {"jobs": None},
+        {"jobs": 5},
+        {"jobs": {"count": None}},
+        {"jobs": {"count": {"cursor": 1, "token": "t", "until": to_datetime(0)}}},
+        {"jobs": {"count": {"cursor": "", "token": "t", "until": "soon"}}},
+        {"jobs": {"count": {"cursor": "", "token": "t", "until": to_datetime(250_000_000_000_000)}}},
+    ],
+)
+def test_job_runs_when_a_stranger_has_written_the_board(board):
+    world, seen = World(), []
+    world.documents.commit([Create("jobs/every_minute", board)])
+
+    jobs_of(world, PeriodicJob(name="count", seconds=1, run=lambda run: seen.append(run.cursor))).run_schedule(
+        "every_minute"
+    )
+
+    assert seen == [""]
