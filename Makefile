@@ -57,6 +57,10 @@ clean:  ## remove all that set-up and tools made
 	@rm -rf venv emulator/node_modules emulator/.run functions/http/static/vendor htmlcov .coverage .coverage.* \
 		.mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
+.PHONY: tamper
+tamper: setup  ## every edit of a stored account: each field of each document, a dozen wrong values, a thousand places
+	@TAMPER=long exec $(PYTHON) -m pytest -q tests/tamper
+
 .PHONY: chaos
 SEED ?= 1
 OPERATIONS ?= 20000

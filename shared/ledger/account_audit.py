@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Documents, Version
-from shared.kernel.events import Alerts, log
+from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFailed, StoreUnavailable, Version
+from shared.kernel.events import Alerts, log, log_error
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.account_documents import StoredAccount
 from shared.ledger.audit_pages import PositionUnusable
 from shared.ledger.audit_past import NAME_BYTES, AuditPast
 from shared.ledger.audit_position import AuditPosition, AuditPositions
+from shared.ledger.errors import UNREADABLE, IntegrityFailed, UnknownKey
 from shared.ledger.export import account_record, entry_pages, uncounted_entries
 from shared.ledger.findings import Finding
 from shared.ledger.journal_audit import JournalAudit
@@ -46,6 +48,8 @@ class AuditSizes:
 
 
 SIZES = AuditSizes()
+UNREAD_RULES = frozenset({"unknown_key", "schema_unknown", "unreadable"})
+"""Findings that say why an account could not be audited, and not that somebody changed the account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +83,23 @@ class AccountAudits:
         """Verify the account from its position on until the deadline, and at least one page. See `AuditTurn`.
 
         A position that cannot be used is left aside, and the audit begins at the first entry. The same holds after a
-        finding that depends on the stored fold. Raises PreconditionFailed if another worker audits the account, and the
-        errors of the store.
+        finding that depends on the stored fold. Documents of a stranger end the audit with a finding, and no work
+        depends on a stored number. Raises PreconditionFailed if another worker audits the account, and the errors of
+        the store.
         """
+        try:
+            return self._audit(uid, deadline)
+        except IntegrityFailed as failure:
+            return _found(uid, int(failure.params["seq"]), str(failure.params["rule"]), failure.detail)
+        except (SchemaUnknown, UnknownKey) as error:
+            return _found(uid, 0, error.code, error.detail)
+        except (PreconditionFailed, StoreUnavailable, OutcomeUnknown):
+            raise
+        except Exception as error:  # noqa: BLE001  # a document of a stranger must not end the audit of all accounts
+            log_error("audit_failed", error, uid=uid)
+            return _found(uid, 0, "unreadable", type(error).__name__)
+
+    def _audit(self, uid: Uid, deadline: Deadline) -> AuditTurn:
         known = self._positions.read(uid)
         seen = max(known.position.account.seq, self._announced(uid))
         if known.refused:
@@ -259,18 +277,22 @@ class _Turn:
             return
         try:
             self._journal.finish(account_record(stored))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             self._journal.findings.report(0, "format", f"{type(error).__name__}: {error}")
+
+
+def _found(uid: Uid, seq: int, rule: str, detail: str) -> AuditTurn:
+    return AuditTurn(findings=(Finding(uid=uid, seq=max(seq, 0), rule=rule, detail=detail),))
 
 
 def _follow_all(journal: JournalAudit, entries: Sequence[StoredEntry]) -> None:
     for entry in entries:
         try:
             journal.follow(entry)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             journal.findings.report(max(entry.seq, 0), "format", f"{type(error).__name__}: {error}")
 
 
 def _seq_in(data: Mapping[str, Any]) -> int:
     seq = data.get("seq")
-    return seq if isinstance(seq, int) else 0
+    return seq if isinstance(seq, int) and not isinstance(seq, bool) else 0

@@ -6,6 +6,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.account import Account, check
 from shared.ledger.account_documents import StoredAccount, is_told, seal_message, sweep_fields
 from shared.ledger.codec import decode_account, encode_account
+from shared.ledger.errors import UNREADABLE
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import SEAL_CONTEXT
 
@@ -45,14 +46,15 @@ class AccountSeals:
         try:
             account = decode_account(state)
             check(account)
-        except (ValueError, KeyError, TypeError, AssertionError):
+        except UNREADABLE:
             return "state"
         if (account.ledger, account.uid) != (self._ledger, uid):
             return "identity"
         return None if is_told(stored, account) else "plain_balance"
 
     def _seal_rule(self, message: bytes, data: Data) -> str | None:
-        kid, colon, signature = str(data.get("seal")).partition(":")
+        seal = data.get("seal")
+        kid, colon, signature = seal.partition(":") if isinstance(seal, str) else ("", "", "")
         return self._keys.seal_rule(SEAL_CONTEXT, message, kid=kid, signature=signature) if colon else "seal"
 
 

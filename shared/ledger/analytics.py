@@ -9,11 +9,9 @@ are published; a report adds entries that the relay has not reached yet.
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
-import orjson
-
-from shared.kernel.canonical import Json, canonical
+from shared.kernel.canonical import Json, canonical, parse_canonical
 from shared.kernel.clock import Clock
 from shared.kernel.documents import (
     Create,
@@ -25,11 +23,12 @@ from shared.kernel.documents import (
     PreconditionFailed,
     Put,
     Query,
+    Value,
     Write,
 )
 from shared.kernel.ids import Uid
-from shared.ledger.account_documents import account_path
-from shared.ledger.errors import IntegrityFailed
+from shared.ledger.account_documents import account_path, uid_of
+from shared.ledger.errors import UNREADABLE, IntegrityFailed
 from shared.ledger.ledger import Ledger
 from shared.ledger.positions import JournalPosition, commit_position, read_position
 from shared.ledger.series import DAYS_MAX
@@ -44,6 +43,8 @@ ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05
 CLEAR_BATCH = 200
 ACCOUNTS_PAGE = 100
+RULE = "usage"
+"""Law that the usage of a day breaks if the ledger did not write the usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,7 @@ class UsageAnalytics:
         if not bodies:
             return True
         for seq, body in enumerate(bodies, first):
-            if body["seq"] != seq:
+            if body.get("seq") != seq:
                 raise IntegrityFailed(uid=uid, seq=seq, rule="sequence")
         usage, days = folded_days(self._documents, uid, position.usage, bodies)
         commit_position(self._documents, replace(position, usage=usage), *days)
@@ -157,7 +158,17 @@ def folded_days(
     """Return `usage` with the next entries added, and the writes of the days that change.
 
     Each day is written on the version that is read here. `bodies` are the entries after `usage.seq`, without a gap.
+    Raises IntegrityFailed if the ledger did not write a day or an entry.
     """
+    try:
+        return _folded_days(documents, uid, usage, bodies)
+    except UNREADABLE as error:
+        raise IntegrityFailed(uid=uid, seq=usage.seq + 1, rule="canonical") from error
+
+
+def _folded_days(
+    documents: Documents, uid: Uid, usage: UsageFold, bodies: Sequence[Body]
+) -> tuple[UsageFold, list[Write]]:
     dates = sorted({day_of(body["at"]) for body in bodies})
     found = dict(zip(dates, documents.get_all([day_path(uid, date) for date in dates]), strict=True))
     known = {date: _day(document) for date, document in found.items() if document is not None}
@@ -200,9 +211,32 @@ def _day_data(uid: Uid, day: Day) -> Data:
 
 
 def _day(document: Document) -> Day:
-    state: Mapping[str, Any] = orjson.loads(str(document.data["state"]))
+    """Return the day in a document. Raises IntegrityFailed if the ledger did not write the document."""
+    try:
+        return day_in(document.data["state"])
+    except UNREADABLE as error:
+        raise IntegrityFailed(uid=uid_of(document.path), seq=0, rule=RULE) from error
+
+
+def day_in(text: Value) -> Day:
+    """Return the day in the state of a day's document. Raises an error of UNREADABLE for any other value."""
+    state = cast("Mapping[str, Any]", parse_canonical(cast("str", text)))
     uses = {
-        Use(kind, model, key): Amounts(count=count, cost=cost, input_tokens=taken, output_tokens=given)
+        Use(_text(kind), _text(model), _text(key)): Amounts(
+            count=_number(count), cost=_number(cost), input_tokens=_number(taken), output_tokens=_number(given)
+        )
         for kind, model, key, count, cost, taken, given in state["uses"]
     }
-    return Day(uses=uses, moved=state["moved"])
+    return Day(uses=uses, moved={_text(name): _number(amount) for name, amount in state["moved"].items()})
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a number")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from shared.kernel.canonical import Json, NotCanonical, canonical, parse_canonical
+from shared.kernel.canonical import Json, canonical, parse_canonical
 from shared.kernel.documents import Create, Data, Document, Documents, Put, Version
 from shared.kernel.ids import Uid, random_token
 from shared.ledger.account import Account
@@ -16,7 +16,7 @@ from shared.ledger.account_documents import account_path
 from shared.ledger.audit_pages import AppendedPages, PageMark, PositionUnusable
 from shared.ledger.codec import decode_account, encode_account
 from shared.ledger.entries import genesis
-from shared.ledger.errors import UnknownKey
+from shared.ledger.errors import UNREADABLE, UnknownKey
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import AUDIT_CONTEXT
 
@@ -100,7 +100,10 @@ class AuditPositions:
     def _decoded(self, uid: Uid, document: Document) -> AuditPosition:
         """Return the position in a document. Raises PositionUnusable."""
         state, marks = str(document.data.get("state")), str(document.data.get("marks"))
-        kid, _, signature = str(document.data.get("seal")).partition(":")
+        seal = document.data.get("seal")
+        kid, colon, signature = seal.partition(":") if isinstance(seal, str) else ("", "", "")
+        if not colon:
+            raise PositionUnusable("forged")
         try:
             message = self._message(uid, state, marks)
             if self._keys.seal_rule(AUDIT_CONTEXT, message, kid=kid, signature=signature) is not None:
@@ -111,7 +114,7 @@ class AuditPositions:
             return _position(decode_account(state), told)
         except UnknownKey as error:
             raise PositionUnusable("unknown_key") from error
-        except (NotCanonical, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise PositionUnusable("damaged") from error
 
     def _message(self, uid: Uid, state: str, marks: str) -> bytes:

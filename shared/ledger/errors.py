@@ -4,6 +4,8 @@ from shared.kernel.clock import Millis, rfc3339
 from shared.kernel.errors import Conflict, NotFound, Rejected, Unavailable
 from shared.kernel.money import format_credits
 
+UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""Errors of code that reads a document which the ledger did not write."""
 AMOUNTS = frozenset({"available", "held", "required", "limit", "used"})
 
 

@@ -1,7 +1,9 @@
 """History of an account, page by page: newest first, by kind, time, API key and object."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import orjson
 
@@ -10,10 +12,12 @@ from shared.kernel.ids import HoldId, Uid
 from shared.ledger.about import CALL_PURPOSES
 from shared.ledger.account import Account
 from shared.ledger.entries import NOTELESS_KINDS, POSTED_KINDS
-from shared.ledger.errors import EntryNotFound, IntegrityFailed
+from shared.ledger.errors import UNREADABLE, EntryNotFound, IntegrityFailed
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.views import EntryView, HistoryPage, entry_view, hold_needed
+
+T = TypeVar("T")
 
 HISTORY_WINDOW = 100
 """Number of entries that are read at once in search of an API key or an object."""
@@ -88,8 +92,9 @@ class EntryHistory:
         """
         stored = self._store.newest(account.uid, 1, last, wanted.kinds, limit) if last >= 1 else []
         first = stored[-1] if len(stored) == limit else None
-        is_more = first is not None and first.seq > 1 and (wanted.since is None or _at(first) >= wanted.since)
-        in_time = [each for each in stored if _is_within(each, wanted)]
+        is_after = first is not None and (wanted.since is None or _at(account.uid, first) >= wanted.since)
+        is_more = first is not None and first.seq > 1 and is_after
+        in_time = [each for each in stored if _is_within(account.uid, each, wanted)]
         return in_time, first.seq if first is not None and is_more else None
 
     def entry(self, account: Account, seq: int) -> EntryView:
@@ -130,7 +135,7 @@ class EntryHistory:
             stored, reads = self._store.entries(account.uid, middle, middle), reads + 1
             if not stored:
                 raise IntegrityFailed(uid=account.uid, seq=middle, rule="sequence")
-            at = _at(stored[0])
+            at = _at(account.uid, stored[0])
             if at <= until:
                 low, low_at = middle, at
             else:
@@ -139,11 +144,12 @@ class EntryHistory:
 
     def _views(self, account: Account, stored: Sequence[StoredEntry]) -> list[EntryView]:
         """Return the entries as views. The holds that older entries name are read together."""
-        needed = [hold_needed(entry) for entry in stored]
+        needed = [_read(account.uid, entry, hold_needed) for entry in stored]
         gone = {name for name in needed if name is not None and name not in account.holds}
         holds = {**account.holds, **self._store.archived_holds(account.uid, sorted(gone))}
         pairs = zip(stored, needed, strict=True)
-        return [entry_view(entry, holds.get(HoldId(name)) if name else None) for entry, name in pairs]
+        known = [(entry, holds.get(HoldId(name)) if name else None) for entry, name in pairs]
+        return [_read(account.uid, entry, partial(entry_view, known=hold)) for entry, hold in known]
 
     def _noted(self, uid: Uid, stored: Sequence[StoredEntry], entries: Sequence[EntryView]) -> list[EntryView]:
         """Return the entries with their notes. Notes are read for entries that have one, and for those that do not
@@ -161,12 +167,20 @@ def _may_have_note(stored: StoredEntry, entry: EntryView) -> bool:
     return stored.kind not in NOTELESS_KINDS and not (stored.kind == "hold" and entry.about.purpose in CALL_PURPOSES)
 
 
-def _at(entry: StoredEntry) -> Millis:
-    return Millis(orjson.loads(entry.body)["at"])
+def _read(uid: Uid, entry: StoredEntry, read: Callable[[StoredEntry], T]) -> T:
+    """Return the result of `read`. Raises IntegrityFailed if the ledger did not write the entry."""
+    try:
+        return read(entry)
+    except UNREADABLE as error:
+        raise IntegrityFailed(uid=uid, seq=max(entry.seq, 0), rule="canonical") from error
 
 
-def _is_within(entry: StoredEntry, wanted: EntryFilter) -> bool:
+def _at(uid: Uid, entry: StoredEntry) -> Millis:
+    return _read(uid, entry, lambda stored: Millis(orjson.loads(stored.body)["at"]))
+
+
+def _is_within(uid: Uid, entry: StoredEntry, wanted: EntryFilter) -> bool:
     if wanted.since is None and wanted.until is None:
         return True
-    at = _at(entry)
+    at = _at(uid, entry)
     return (wanted.since is None or at >= wanted.since) and (wanted.until is None or at <= wanted.until)

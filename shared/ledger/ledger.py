@@ -4,8 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import orjson
-
+from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document, Documents, PreconditionFailed
@@ -116,7 +115,7 @@ class Ledger:
 
     def balance(self, uid: Uid) -> Balance:
         """Return the balance after all due lots and holds have expired. Zero for an account that is not open."""
-        return balance_of(self._settled(uid))
+        return balance_of(self._watched(lambda: self._settled(uid)))
 
     def shown_status(self, uid: Uid) -> str | None:
         """Return `open`, `frozen` or `closed` as the account's owner sees the status; None without an account.
@@ -141,7 +140,7 @@ class Ledger:
 
     def budgets(self, uid: Uid) -> Mapping[str, Budget]:
         """Return the caps that are in force now, by id; amounts in µcr."""
-        account = self._settled(uid)
+        account = self._watched(lambda: self._settled(uid))
         return live_budgets(account.budgets, account.holds, self._clock.now())
 
     def holding(  # noqa: PLR0913  # a hold says what it is for
@@ -185,15 +184,15 @@ class Ledger:
 
     def hold(self, uid: Uid, name: HoldId) -> HoldView:
         """Return an open or resolved hold. Raises HoldNotFound."""
-        hold = self._hold(uid, name)
+        hold = self._watched(lambda: self._hold(uid, name))
         if hold.status == "active" and hold.expires_at <= self._clock.now():
             self.expire_due(uid)
-            hold = self._hold(uid, name)
+            hold = self._watched(lambda: self._hold(uid, name))
         return hold_view(hold)
 
     def open_holds(self, uid: Uid) -> OpenHolds:
         """Return the holds whose time is not up, and the seq of the account's last entry."""
-        account, now = self._account(uid), self._clock.now()
+        account, now = self._watched(lambda: self._account(uid)), self._clock.now()
         open_ = [hold for hold in account.holds.values() if hold.expires_at > now]
         return OpenHolds(seq=account.seq, holds=tuple(map(hold_view, open_)))
 
@@ -217,19 +216,22 @@ class Ledger:
         empty and still have a `before` to continue from.
         """
         asked = wanted or EntryFilter(kinds=POSTED_KINDS if kinds is None else kinds)
-        return self._history.page(self._account(uid), asked, before=before, limit=limit)
+        return self._watched(lambda: self._history.page(self._account(uid), asked, before=before, limit=limit))
 
     def entry(self, uid: Uid, seq: int) -> EntryView:
         """Return one entry of any kind. Raises EntryNotFound."""
-        return self._history.entry(self._account(uid), seq)
+        return self._watched(lambda: self._history.entry(self._account(uid), seq))
 
     def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
         """Return the entries `first` to `last` as they are stored, oldest first."""
         return [entry_view(entry) for entry in self._store.entries(uid, first, last)]
 
     def bodies(self, uid: Uid, first: int, last: int) -> list[Mapping[str, Any]]:
-        """Return the parsed bodies of the entries `first` to `last`, oldest first, for folds of the journal."""
-        return [orjson.loads(entry.body) for entry in self._store.entries(uid, first, last)]
+        """Return the parsed bodies of the entries `first` to `last`, oldest first, for folds of the journal.
+
+        Raises IntegrityFailed for an entry that cannot be read.
+        """
+        return [_body_of(uid, entry) for entry in self._store.entries(uid, first, last)]
 
     def export(self, uid: Uid) -> Iterator[str]:
         """Return the account as one self-contained NDJSON, line by line, with all that an offline verifier needs."""
@@ -280,7 +282,7 @@ class Ledger:
 
         Archived lots are included. Unknown lots are missing in the answer.
         """
-        account = self._store.read(uid).head.account
+        account = self._watched(lambda: self._account(uid))
         known = {**self._store.archived_lots(uid, lots), **account.lots}
         return {lot: known[lot].granted - known[lot].spent + known[lot].owed for lot in lots if lot in known}
 
@@ -290,11 +292,7 @@ class Ledger:
 
     def move(self, uid: Uid) -> None:
         """Store an account of the old form in the present form, with the same state. Raises the errors of `balance`."""
-        try:
-            self._store.move(uid)
-        except IntegrityFailed as failure:
-            self._alarm(failure)
-            raise
+        self._watched(lambda: self._store.move(uid))
 
     def _settled(self, uid: Uid) -> Account:
         """Return the account after all due lots and holds have expired.
@@ -317,11 +315,7 @@ class Ledger:
         return settled(self._committer.known_account(uid), now)
 
     def _account(self, uid: Uid) -> Account:
-        try:
-            return self._store.read(uid).head.account
-        except IntegrityFailed as failure:
-            self._alarm(failure)
-            raise
+        return self._store.read(uid).head.account
 
     def _hold(self, uid: Uid, name: HoldId) -> Hold:
         hold = self._account(uid).holds.get(name) or self._store.archived_hold(uid, name)
@@ -343,6 +337,16 @@ def _balance(totals: AccountTotals, clock: Clock) -> Balance:
         seq=totals.seq,
         updated_at=clock.now(),
     )
+
+
+def _body_of(uid: Uid, entry: StoredEntry) -> Mapping[str, Any]:
+    try:
+        body: Any = parse_canonical(entry.body)
+    except NotCanonical as error:
+        raise IntegrityFailed(uid=uid, seq=max(entry.seq, 0), rule="canonical") from error
+    if not isinstance(body, Mapping):
+        raise IntegrityFailed(uid=uid, seq=max(entry.seq, 0), rule="canonical")
+    return body
 
 
 def _in_thread(work: Callable[[], None]) -> None:

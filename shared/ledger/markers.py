@@ -16,6 +16,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path, uid_of
 from shared.ledger.commands import Accrue, Command, ExtendHold, PlaceHold
 from shared.ledger.decide import Decision
+from shared.ledger.errors import IntegrityFailed
 from shared.ledger.receipts import Receipt
 
 RELAY, LOG = "relay", "log"
@@ -44,9 +45,13 @@ def marker_write(uid: Uid, seq: int, at: Millis) -> Upsert:
 
 
 def announced_seq(marker: Document) -> int:
-    """Return the number of the last entry that the marker tells of."""
-    seq = marker.data["seq"]
-    assert isinstance(seq, int), "a marker has the number of an entry"
+    """Return the number of the last entry that the marker tells of.
+
+    Raises IntegrityFailed if the ledger did not write the marker.
+    """
+    seq = marker.data.get("seq")
+    if not isinstance(seq, int) or isinstance(seq, bool) or seq < 0:
+        raise IntegrityFailed(uid=uid_of(marker.path), seq=0, rule="marker")
     return seq
 
 
@@ -61,9 +66,13 @@ def clearing(marker: Document, reader: str) -> Patch:
 
 
 def renewed_marker(marker: Document) -> Patch:
-    """Return the write that gives a marker of an older form the relay's field: entries may be unpublished."""
-    at = marker.data["at"]
-    assert isinstance(at, datetime), "a marker has the time of its commit"
+    """Return the write that gives a marker of an older form the relay's field: entries may be unpublished.
+
+    Raises IntegrityFailed if the ledger did not write the marker.
+    """
+    at = marker.data.get("at")
+    if not isinstance(at, datetime):
+        raise IntegrityFailed(uid=uid_of(marker.path), seq=0, rule="marker")
     return Patch(marker.path, {RELAY: waiting_since(uid_of(marker.path), from_datetime(at))}, marker.version)
 
 

@@ -4,21 +4,26 @@ Both stand in `accounts/{uid}/relay/usage`, so that one commit moves both. Earli
 `accounts/{uid}/relay/position`, and write this document without that part; then the older position counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
 from shared.kernel.canonical import canonical
-from shared.kernel.clock import Millis
+from shared.kernel.clock import MINUTE, Millis
 from shared.kernel.documents import Create, Data, Document, Documents, Put, Version, Write
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path
+from shared.ledger.errors import UNREADABLE, IntegrityFailed
 from shared.ledger.usage import UsageFold, Use
 
 FREE = ""
 """Token of a position that no relay has claimed."""
+CLAIM_MAX: Millis = 5 * MINUTE
+"""Time beyond any claim of a relay. A position that is claimed for longer was not written by the ledger."""
+RULE = "relay_position"
+"""Law that a position breaks if the ledger did not write the position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,7 @@ class JournalPosition:
 
     def is_leased(self, now: Millis) -> bool:
         """Return True if a relay works on the account at `now`."""
-        return self.token != FREE and self.leased_until > now
+        return self.token != FREE and now < self.leased_until <= now + CLAIM_MAX
 
     def freed(self) -> "JournalPosition":
         """Return the position without the lease."""
@@ -82,24 +87,55 @@ def older_position_path(uid: Uid) -> str:
 
 
 def read_position(documents: Documents, uid: Uid) -> JournalPosition:
-    """Return the account's position. Reads one document, and a second one if an earlier release wrote the first."""
+    """Return the account's position. Reads one document, and a second one if an earlier release wrote the first.
+
+    Raises IntegrityFailed if the ledger did not write a document; StoreUnavailable.
+    """
     document = documents.get(position_path(uid))
+    is_whole = document is not None and document.data.get("relay") is not None
+    older = None if is_whole else documents.get(older_position_path(uid))
+    return position_in(uid, document, older)
+
+
+def position_in(uid: Uid, document: Document | None, older: Document | None = None) -> JournalPosition:
+    """Return the position in the documents. Raises IntegrityFailed if the ledger did not write a document."""
     known: Mapping[str, Any] = {} if document is None else document.data
-    relay = known.get("relay") or _older(documents.get(older_position_path(uid)))
-    position = JournalPosition(
-        path=position_path(uid),
-        published=relay["seq"],
-        hash=relay["hash"],
-        token=relay["token"],
-        leased_until=relay["leased_until"],
-        moved_at=relay["moved_at"],
-    )
-    if document is None:
-        return position
-    # Written by us alone: every field is there and of its type.
-    opened: Mapping[str, list[str]] = orjson.loads(str(known["open"]))
-    usage = UsageFold(seq=cast("int", known["seq"]), open={hold: Use(*use) for hold, use in opened.items()})
-    return replace(position, usage=usage, is_clearing=bool(known["is_clearing"]), version=document.version)
+    try:
+        relay = _older(older) if known.get("relay") is None else known["relay"]
+        position = JournalPosition(
+            path=position_path(uid),
+            published=_number(relay["seq"]),
+            hash=_text(relay["hash"]),
+            token=_text(relay["token"]),
+            leased_until=_number(relay["leased_until"]),
+            moved_at=_number(relay["moved_at"]),
+        )
+        if document is None:
+            return position
+        usage = UsageFold(seq=_number(known["seq"]), open=_open_uses(_text(known["open"])))
+        is_clearing = known["is_clearing"]
+        if not isinstance(is_clearing, bool):
+            raise TypeError("not a boolean")
+    except UNREADABLE as error:
+        raise IntegrityFailed(uid=uid, seq=0, rule=RULE) from error
+    return replace(position, usage=usage, is_clearing=is_clearing, version=document.version)
+
+
+def _open_uses(text: str) -> Mapping[str, Use]:
+    opened: Mapping[str, Sequence[str]] = orjson.loads(text)
+    return {hold: Use(*map(_text, use)) for hold, use in opened.items()}
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError("not a number of ours")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
 
 
 def commit_position(documents: Documents, position: JournalPosition, *beside: Write) -> JournalPosition:

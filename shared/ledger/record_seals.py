@@ -9,7 +9,7 @@ from shared.kernel.ids import HoldId, LotId, Uid
 from shared.ledger.account import Archive, Hold, Lot
 from shared.ledger.codec import decode_hold, decode_lot
 from shared.ledger.document_paths import hold_path, lot_path
-from shared.ledger.errors import IntegrityFailed
+from shared.ledger.errors import UNREADABLE, IntegrityFailed
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.operation_records import OperationRecord, decode_operation
 
@@ -27,19 +27,21 @@ class RecordSeals:
 
     def is_ours(self, document: Document) -> bool:
         """Return True if the ledger wrote the document."""
-        data = document.data
+        state, seal = document.data.get("state"), document.data.get("seal")
+        if not isinstance(state, str) or not isinstance(seal, str):
+            return False
         try:
-            record = self._record(document.path, str(data.get("state")))
+            record = self._record(document.path, state)
         except NotCanonical:
             return False
-        return self._keys.is_marked(record, str(data.get("seal")))
+        return self._keys.is_marked(record, seal)
 
     def operation(self, uid: Uid, document: Document) -> OperationRecord:
         """Return the record of an operation. Raises IntegrityFailed if the ledger did not write the document."""
         try:
             if self.is_ours(document):
                 return decode_operation(str(document.data.get("state")))
-        except (NotCanonical, KeyError, TypeError):
+        except UNREADABLE:
             pass
         raise IntegrityFailed(uid=uid, seq=0, rule="operation_seal")
 

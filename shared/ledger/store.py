@@ -244,10 +244,14 @@ class AccountStore:
         return operation in self.operations(uid, [operation])
 
     def notes(self, uid: Uid, operations: Iterable[str]) -> Mapping[str, str]:
-        """Return the notes of operations: free text, stored beside the journal so that a note can be erased."""
+        """Return the notes of operations: free text, stored beside the journal so that a note can be erased.
+
+        A document without a text counts as an erased note.
+        """
         paths = [f"{account_path(uid)}/notes/{operation}" for operation in operations]
         found = self._documents.get_all(paths) if paths else []
-        return {document.id: str(document.data["text"]) for document in found if document is not None}
+        texts = {document.id: document.data.get("text") for document in found if document is not None}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}
 
     def operations(self, uid: Uid, operations: Iterable[OperationId]) -> Mapping[OperationId, OperationRecord]:
         """Return the records of the done ones among `operations`. Raises IntegrityFailed like `read`."""

@@ -1,15 +1,18 @@
 """The nightly audit: every account in turn, first the many with few entries, then the few with many."""
 
 from dataclasses import dataclass
+from itertools import count
 
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document, Documents, Query
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
 from shared.kernel.schemas import RefusedData
+from shared.ledger.account_audit import UNREAD_RULES
+from shared.ledger.findings import Finding
 from shared.ledger.ledger import Ledger
-from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import ITEMS_AT_ONCE, JobRun
+from shared.sagas.accounts.ledger_watch import DERIVED_RULES, LedgerWatch
+from shared.sagas.engine.jobs import ALERTS_MAX, ITEMS_AT_ONCE, JobRun
 
 PAGE = 50
 LARGE_ENTRIES = 1_000
@@ -17,7 +20,6 @@ LARGE_ENTRIES = 1_000
 SMALL_SHARE = 0.6
 """Most of the time that is left for accounts that are not large, so that the large ones go on in every run."""
 LARGE_SECONDS_MIN = 2.0
-UNKNOWN_KEY = "unknown_key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class AuditSweep:
         self._documents = documents
         self._ledger = ledger
         self._watch = watch
+        self._count = count()
 
     def audit(self, run: JobRun) -> None:
         """Audit the accounts behind the cursor until the run is over or all are audited.
@@ -104,12 +107,20 @@ class AuditSweep:
     def _audit_one(self, uid: Uid, deadline: Deadline) -> bool:
         """Audit one account until the deadline, act on a finding, and return False if entries are left."""
         turn = self._ledger.audit(uid, deadline)
-        tampering = [each for each in turn.findings if each.rule != UNKNOWN_KEY]
+        tampering = [each for each in turn.findings if each.rule not in UNREAD_RULES]
         if tampering:
-            self._watch.found(uid, tampering[0].seq, tampering[0].rule)
+            worst = min(tampering, key=lambda each: each.rule in DERIVED_RULES)
+            self._watch.found(uid, worst.seq, worst.rule)
         elif turn.findings:
-            log("audit_key_unknown", "ERROR", uid=uid, seq=turn.findings[0].seq)
+            self._not_audited(uid, turn.findings[0])
         return turn.is_complete or bool(turn.findings)
+
+    def _not_audited(self, uid: Uid, finding: Finding) -> None:
+        """Alert operators; for accounts beyond ALERTS_MAX only log, since a key that is missing here concerns all."""
+        if next(self._count) < ALERTS_MAX:
+            self._watch.not_audited(uid, finding.seq, finding.rule)
+        else:
+            log("account_not_audited", "ERROR", uid=uid, seq=finding.seq, reason=finding.rule)
 
     def _is_large(self, account: Document) -> bool:
         """Return True if the account has many entries. An account that cannot be read fails alone, as a small one."""

@@ -18,7 +18,7 @@ from shared.platform.memory.documents import MemoryDocuments
 from shared.platform.versioned.documents import VersionedDocuments
 from shared.sagas.accounts.audit_sweep import AuditSweep
 from shared.sagas.accounts.ledger_watch import LedgerWatch
-from shared.sagas.engine.jobs import JobRun
+from shared.sagas.engine.jobs import ALERTS_MAX, JobRun
 from tests.support.ledgers import KEYS, World, charge, grant, ledger_on
 
 GIANT = Uid("b")
@@ -137,8 +137,22 @@ def test_an_entry_by_an_unknown_key_freezes_nobody(world):
 
     night(world, ledger=ledger)
 
-    assert world.alerts.raised == []
+    assert {alert.event for alert in world.alerts.raised} == {"account_not_audited"}
+    assert {alert.fields["reason"] for alert in world.alerts.raised} == {"unknown_key"}
     assert {world.ledger.balance(uid).status for uid in SMALL} == {"open"}
+
+
+def test_accounts_beyond_the_first_are_logged_when_none_can_be_audited(capsys):
+    world = World()
+    for number in range(ALERTS_MAX + 5):
+        world.ledger.execute(Uid(f"u{number}"), grant("g", 5))
+    alone = KeyRing((SigningKey(kid="newer", seed=bytes([9] * 32)),))
+    ledger = Ledger(world.documents, world.clock, alone, ledger_id="demo-test", hold_lifetime_seconds=900)
+
+    night(world, ledger=ledger)
+
+    assert len(world.alerts.raised) == ALERTS_MAX
+    assert capsys.readouterr().out.count('"event": "account_not_audited"') == 5
 
 
 def test_a_finding_in_a_giant_freezes_it_and_holds_up_nobody(world):
@@ -153,7 +167,7 @@ def test_a_finding_in_a_giant_freezes_it_and_holds_up_nobody(world):
     assert [audited(world, uid) for uid in SMALL] == [3] * len(SMALL)
 
 
-def test_accounts_of_a_newer_form_fail_alone(capsys):
+def test_accounts_of_a_newer_form_fail_alone():
     world = World()
     for uid in SMALL:
         spend(world, uid, 3)
@@ -165,6 +179,7 @@ def test_accounts_of_a_newer_form_fail_alone(capsys):
 
     AuditSweep(versioned, ledger, watch).audit(run)
 
-    assert (run.done, run.cursor) == (len(SMALL) - 1, "")
-    assert '"item": "a"' in capsys.readouterr().out
-    assert world.alerts.raised == []
+    assert (run.done, run.cursor) == (len(SMALL), "")
+    assert [(each.event, each.fields["reason"]) for each in world.alerts.raised] == [
+        ("account_not_audited", "schema_unknown")
+    ]

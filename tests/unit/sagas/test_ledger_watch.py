@@ -81,15 +81,35 @@ def test_account_that_the_relay_finds_broken_again_uses_up_no_freezes(world):
     assert all(alert.fields["is_frozen"] for alert in world.alerts.raised)
 
 
-def test_account_that_cannot_be_frozen_uses_up_one_freeze(world):
-    world.documents.commit([Patch(account_path(UID), {"available": 10**12})])
+def test_accounts_that_cannot_be_frozen_use_up_no_freezes(world):
     watch = watch_of(world)
-    for _ in range(FREEZES_PER_HOUR_MAX + 1):
-        watch.found(UID, 1, "entry_changed")
+    for number in range(FREEZES_PER_HOUR_MAX + 1):
+        uid = Uid(f"user-{number}")
+        world.ledger.execute(uid, grant("g", 1))
+        world.documents.commit([Patch(account_path(uid), {"available": 10**12})])
+        watch.found(uid, 1, "entry_changed")
 
     watch.found(Uid("ben"), 1, "entry_changed")
 
     assert world.ledger.balance(Uid("ben")).status == "frozen"
+
+
+@pytest.mark.parametrize("broken", [{}, {"hour": "?"}, {"hour": None, "count": "x", "uids": 5}, {"uids": [1, None]}])
+def test_breaker_of_a_stranger_keeps_nobody_from_being_frozen(world, broken):
+    hour = world.clock.now() // HOUR
+    world.documents.commit([Put(BREAKER_PATH, {"hour": hour, **broken})])
+
+    watch_of(world).found(UID, 1, "entry_changed")
+
+    assert world.alerts.raised[-1].fields["is_frozen"] is True
+
+
+@pytest.mark.parametrize("rule", ["usage", "relay_position", "marker", "note"])
+def test_broken_document_that_follows_from_the_journal_freezes_nobody(world, rule):
+    watch_of(world).found(UID, 0, rule)
+
+    assert world.alerts.raised == [Alert("ledger_tampered", {"uid": UID, "seq": 0, "rule": rule, "is_frozen": False})]
+    assert world.ledger.balance(UID).status == "open"
 
 
 def test_forged_record_of_a_freeze_is_not_taken_for_the_freeze(world):

@@ -1,0 +1,1 @@
+"""Edits of stored accounts and of exports: each is found, located and survived."""
