@@ -30,9 +30,13 @@ FILES = (
     "functions/http/payer/payer.js",
     "functions/http/payer/theme.css",
     "functions/http/payer/theme.js",
+    "functions/http/verifier/page.css",
+    "functions/http/verifier/page.html",
+    "functions/http/verifier/page.js",
+    "functions/http/verifier/receipt.js",
     "shared/platform/paypal/authorities.pem",
 )
-"""Files that are no modules of the packages. Of the pages, only the payer's is deployed."""
+"""Files that are no modules of the packages. Of the pages, those of the payer and for receipts are deployed."""
 PACKAGES = ("functions", "shared")
 PARAMS = (
     ("REGION", r"[a-z]+-[a-z]+[0-9]+", "a region of Google Cloud, such as europe-west1"),

@@ -1,7 +1,7 @@
 """`/v1/docs`: the OpenAPI document, and on a laptop Swagger UI and the playground, served from here without a CDN.
 
-Of the pages, only the payer's is deployed, with the files that all pages share. There every other page is a 404, and a
-user who paid returns to a page of a few words.
+Of the pages, the payer's and the one that checks receipts (`verify_page`) are deployed, with the files that all pages
+share. There every other page is a 404, and a user who paid returns to a page of a few words.
 """
 
 import json

@@ -28,6 +28,7 @@ from functions.http import (
     payments,
     root,
     stops,
+    verify_page,
     x402,
 )
 from functions.http import credits as credits_
@@ -64,4 +65,5 @@ ROUTES: tuple[Route, ...] = (
     *admin_crypto.routes,
     *monitoring.routes,
     *docs.routes,
+    *verify_page.routes,
 )

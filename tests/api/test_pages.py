@@ -112,7 +112,7 @@ def test_deployed_api_describes_and_links_no_pages(deployed):
     links = deployed.call("GET", "").json["links"]
 
     assert [path for path in described if "playground" in path or "swagger" in path] == []
-    assert set(docs_paths(described)) == {"/v1/docs/openapi.json", "/v1/docs/returned"}
+    assert set(docs_paths(described)) == {"/v1/docs/openapi.json", "/v1/docs/returned", "/v1/docs/verify"}
     assert (links["swagger"], links["playground"]) == (None, None)
 
 

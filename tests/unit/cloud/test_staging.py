@@ -21,7 +21,9 @@ NEVER_RUN_IN_A_FUNCTION = {
     ("shared/bootstrap/__init__.py", "shared.bootstrap.memory"),
 }
 """Imports within functions that only tests and commands call."""
-PAGE = {f"functions/http/payer/{name}" for name in (*docs.PAYER_FILES, "payer.html")}
+PAGE = {f"functions/http/payer/{name}" for name in (*docs.PAYER_FILES, "payer.html")} | {
+    f"functions/http/verifier/{name}" for name in ("page.css", "page.html", "page.js", "receipt.js")
+}
 DATA = {"shared/platform/paypal/authorities.pem"}
 
 
