@@ -36,23 +36,15 @@ def canonical(value: Json) -> bytes:
 def parse_canonical(text: str | bytes) -> Json:
     """Return the value of a canonical text. Raises NotCanonical if the text is not the canonical form of its value."""
     try:
-        value: Json = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
+        raw = text.encode() if isinstance(text, str) else text
+        value: Json = orjson.loads(raw)
+        # The encoder refuses deep values, so that the walk behind it is never deep.
+        is_written_so = orjson.dumps(value, option=_SORTED) == raw
+    except (UnicodeError, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise NotCanonical(str(error)) from error
-    raw = text.encode() if isinstance(text, str) else text
-    if not _is_canonical(value, raw):
+    if not (is_written_so and raw.isascii() and type(value) in _CONTAINERS and _is_exact(value)):
         _require_canonical(value, raw)
     return value
-
-
-def _is_canonical(value: object, raw: bytes) -> bool:
-    """Return True for the canonical ASCII text of an object or array. False: the text may still be canonical."""
-    try:
-        # The encoder refuses deep values, so that the walk behind it is never deep.
-        is_written_so = raw.isascii() and orjson.dumps(value, option=_SORTED) == raw
-    except orjson.JSONEncodeError:
-        return False
-    return is_written_so and type(value) in _CONTAINERS and _is_exact(value)
 
 
 def _is_exact(value: Any) -> bool:

@@ -16,7 +16,23 @@ from shared.ledger.fold import NotApplicable
 from shared.ledger.keys import SEAL_CONTEXT, Verifier
 from shared.ledger.running_account import RunningAccount
 from shared.ledger.running_parts import PastParts
-from shared.ledger.stored_entries import StoredEntry
+
+
+class SignedEntry(Protocol):
+    """Entry as read, not verified yet: the fields of `StoredEntry` that an audit checks."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def body(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def signature(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def schema(self) -> int: ...
 
 
 class JournalPast(PastParts, Protocol):
@@ -75,7 +91,7 @@ class JournalAudit:
         """Return the audit of a whole journal, from the first entry."""
         return cls.behind(Account(ledger=ledger, uid=uid, head=genesis(ledger, uid)), past, verifier)
 
-    def follow(self, entry: StoredEntry) -> None:
+    def follow(self, entry: SignedEntry) -> None:
         """Check one entry against the journal so far, and add the entry to the journal.
 
         Raises KeyError, TypeError, ValueError or AttributeError for an entry that cannot be read.
@@ -120,7 +136,7 @@ class JournalAudit:
     def _report(self, rule: str, detail: str) -> None:
         self.findings.report(self.seq, rule, detail)
 
-    def _body(self, entry: StoredEntry) -> Mapping[str, Any] | None:
+    def _body(self, entry: SignedEntry) -> Mapping[str, Any] | None:
         raw = entry.body.encode()
         if body_hash(raw) != entry.hash:
             self._report("hash", "the body does not have this hash")
@@ -134,7 +150,7 @@ class JournalAudit:
             return None
         return body
 
-    def _check_links(self, entry: StoredEntry, body: Mapping[str, Any]) -> None:
+    def _check_links(self, entry: SignedEntry, body: Mapping[str, Any]) -> None:
         """Report each law that an entry breaks by the place, signature, time or operation of the entry."""
         if self.are_signatures_checked:
             self._check_signature(entry, body)
@@ -148,7 +164,7 @@ class JournalAudit:
         if not operation.startswith("expire:") and not self.past.is_new_operation(operation):
             self._report("operation", f"{operation} has an effect twice")
 
-    def _report_place(self, entry: StoredEntry, body: Mapping[str, Any]) -> None:
+    def _report_place(self, entry: SignedEntry, body: Mapping[str, Any]) -> None:
         if _is_of_another_schema(entry):
             self._report("format", f"the document is of schema {entry.schema}")
         if (body["ledger"], body["uid"]) != (self.ledger, self.uid):
@@ -160,7 +176,7 @@ class JournalAudit:
         if body["kind"] != entry.kind:
             self._report("kind", f"the document says {entry.kind}, the body {body['kind']}")
 
-    def _check_signature(self, entry: StoredEntry, body: Mapping[str, Any]) -> None:
+    def _check_signature(self, entry: SignedEntry, body: Mapping[str, Any]) -> None:
         try:
             rule = self.verifier.entry_rule(entry.hash, kid=body["kid"], signature=entry.signature, at=body["at"])
         except UnknownKey as error:
@@ -203,5 +219,5 @@ class JournalAudit:
                 self.findings.report(0, "plain_balance", f"{name} says {told}, the state {true}")
 
 
-def _is_of_another_schema(entry: StoredEntry) -> bool:
+def _is_of_another_schema(entry: SignedEntry) -> bool:
     return entry.schema != SCHEMA or type(entry.schema) is not int

@@ -120,14 +120,15 @@ class RunningAccount:
         if self.budgets and at >= self.next_end:
             self._forget_ended_budgets(at)
         claims = tuple([claim["id"] for claim in body["budgets"]]) if "budgets" in body else ()
-        step = JournalStep(body, body["kind"], claims)
+        step = JournalStep(body, body["kind"], claims, None, {}, [])
         self._take_facts(step)
         for posting in body["postings"]:
             self._post(step, posting)
         self._settle_lots(step)
         if step.hold is not None and "end" in body["hold"]:
             self._end_hold(step.hold)
-        self.seq, self.at, self.head = self.seq + 1, at, head
+        self.seq += 1
+        self.at, self.head = at, head
         for name in STATED_FIELDS:
             if name in body:
                 setattr(self, name, body[name])
@@ -171,7 +172,7 @@ class RunningAccount:
 
     def _take_hold_facts(self, step: JournalStep, fact: Mapping[str, Any]) -> None:
         """Open the hold that the entry places, or change the hold that the entry names. Raises NotApplicable."""
-        name = HoldId(fact["id"])
+        name: HoldId = fact["id"]
         if step.kind == "hold":
             if name in self.holds or not self.past.is_new_hold(name):
                 raise NotApplicable("the hold is open, or was")
@@ -311,7 +312,7 @@ class RunningAccount:
         if hold.takes:
             raise NotApplicable("an ended hold holds nothing")
         del self.holds[hold.opened["id"]]
-        if hold.budgets:
+        if any(self.budgets[name].expires_at is not None for name in hold.budgets):
             self.next_end = 0
 
     def _forget_ended_budgets(self, at: int) -> None:

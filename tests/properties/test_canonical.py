@@ -45,7 +45,21 @@ def test_what_is_outside_the_profile_is_refused(value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", '{"a":1,"a":1}', '{"b":1,"a":1}', "[1, 2]", "1.0", "-0", "1e3", "null", '"\\u0041"', "01", "[1]\n"],
+    [
+        "",
+        "{",
+        "\ud800",
+        '{"a":1,"a":1}',
+        '{"b":1,"a":1}',
+        "[1, 2]",
+        "1.0",
+        "-0",
+        "1e3",
+        "null",
+        '"\\u0041"',
+        "01",
+        "[1]\n",
+    ],
 )
 def test_a_text_that_is_not_the_form_of_its_value_is_refused(text):
     with pytest.raises(NotCanonical):

@@ -139,6 +139,8 @@ class LineOrder:
 
         An entry 1 begins an account, even if the account before has no line.
         """
+        if self._stage == _ENTRIES and type(line) is EntryLine and line.seq != 1:
+            return
         is_first, is_header = not self._has_header, type(line) is HeaderLine
         self._has_header = True
         if is_first != is_header:
