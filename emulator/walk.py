@@ -213,7 +213,7 @@ class Walk:
         answer = self._request("GET", "/v1/credits/export")
         if not answer.ok:
             raise WalkError(_told("the export", answer))
-        lines = answer.text.splitlines()
+        lines = [line.decode() for line in answer.content.splitlines(keepends=True)]
         entries = sum('"type":"entry"' in line for line in lines)
         findings = verify_account(lines, Verifier(keys))
         if findings or not entries:

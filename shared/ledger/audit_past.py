@@ -15,6 +15,7 @@ from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import Lot
 from shared.ledger.audit_pages import AppendedPages
 from shared.ledger.codec import decode_lot, encode_lot
+from shared.ledger.running_parts import RunningHold
 from shared.ledger.stored_entries import StoredEntry
 
 NAME_BYTES = 8
@@ -44,6 +45,9 @@ class AuditPast:
         self._new_lots.append(f"{line}\n")
         if self._known_lots is not None:
             self._known_lots[lot.id] = line
+
+    def keep_hold(self, seq: int, hold: RunningHold, body: Mapping[str, Any]) -> None:
+        """Forget the hold that entry `seq` ended: the name alone is remembered, from the opening on."""
 
     def is_new_hold(self, hold: HoldId) -> bool:
         """Remember the name of a placed hold. Returns True, since `repeated` compares the names later."""

@@ -1,5 +1,6 @@
 """Audit of one account's journal: each entry is checked against the entries before it, and the account against all."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
@@ -33,6 +34,10 @@ class SignedEntry(Protocol):
     def kind(self) -> str: ...
     @property
     def schema(self) -> int: ...
+
+
+SIGNATURE_FORM = re.compile(r"[A-Za-z0-9+/]{85}[AQgw]==").fullmatch
+"""Test for the base64 of 64 bytes, padded. The last character encodes two bits, so that four zero bits follow."""
 
 
 class JournalPast(PastParts, Protocol):
@@ -91,47 +96,53 @@ class JournalAudit:
         """Return the audit of a whole journal, from the first entry."""
         return cls.behind(Account(ledger=ledger, uid=uid, head=genesis(ledger, uid)), past, verifier)
 
-    def follow(self, entry: SignedEntry) -> None:
+    def follow(self, entry: SignedEntry) -> Mapping[str, Any] | None:
         """Check one entry against the journal so far, and add the entry to the journal.
 
-        Raises KeyError, TypeError, ValueError or AttributeError for an entry that cannot be read.
+        Return the parsed body; None if the entry is out of place or has no canonical body. Raises KeyError, TypeError,
+        ValueError or AttributeError for an entry that cannot be read.
         """
         expected = self.seq + 1
         if entry.seq < expected:
             self.findings.report(max(entry.seq, 0), "sequence", f"entry {entry.seq} is out of place")
-            return
+            return None
         if entry.seq > expected:
             self.findings.report(expected, "sequence", f"entry {expected} is missing")
         self.seq = entry.seq
         body = self._body(entry)
         if body is None:
             self.account = None
-            return
+            return None
         self._check_links(entry, body)
         self.head = entry.hash
         self._fold(body)
+        return body
 
-    def finish(self, record: Mapping[str, Any]) -> None:
+    def finish(self, record: Mapping[str, Any]) -> bool:
         """Check the account's own documents against their seal, and against the fold of the whole journal.
 
-        `record` is the account's line of an export. Raises KeyError, TypeError, ValueError or AttributeError for
-        documents that cannot be read.
+        Return True if the state is the fold. `record` is the account's line of an export. Raises KeyError, TypeError,
+        ValueError or AttributeError for documents that cannot be read.
         """
         self._check_seal(record)
         try:
             stored = decode_account(record["state"])
         except (NotCanonical, KeyError, TypeError, ValueError) as error:
             self.findings.report(0, "state", f"{type(error).__name__}: {error}")
-            return
+            return False
         folded = None if self.account is None else self.account.account()
         if folded is not None and folded.seq == 0:
             folded = replace(folded, at=stored.at)
-        if stored.seq != self.seq:
+        if stored.seq > self.seq:
+            detail = f"entry {self.seq + 1} is missing: the state counts {stored.seq} entries"
+            self.findings.report(self.seq + 1, "sequence", detail)
+        elif stored.seq < self.seq:
             detail = f"the state counts {stored.seq} entries, the journal ends at {self.seq}"
-            self.findings.report(0, "sequence", detail)
+            self.findings.report(stored.seq + 1, "sequence", detail)
         elif stored != folded:
             self.findings.report(0, "state", "the state is not the fold of its journal")
         self._check_plain(record["plain"], stored)
+        return stored == folded
 
     def _report(self, rule: str, detail: str) -> None:
         self.findings.report(self.seq, rule, detail)
@@ -154,6 +165,8 @@ class JournalAudit:
         """Report each law that an entry breaks by the place, signature, time or operation of the entry."""
         if self.are_signatures_checked:
             self._check_signature(entry, body)
+        elif SIGNATURE_FORM(entry.signature) is None:
+            self._report("signature", "the signature is not the base64 of 64 bytes")
         place = (body["ledger"], body["uid"], body["seq"], body["prev"], body["kind"])
         if place != (self.ledger, self.uid, entry.seq, self.head, entry.kind) or _is_of_another_schema(entry):
             self._report_place(entry, body)
@@ -212,7 +225,7 @@ class JournalAudit:
     def _check_plain(self, plain: Mapping[str, Any], stored: Account) -> None:
         is_old = "total" not in plain
         fields = old_plain_fields(stored) if is_old else {**plain_fields(stored), **sweep_fields(stored)}
-        expected = {name: exported(value) for name, value in fields.items()}
+        expected = {name: exported(value) for name, value in fields.items() if value is not None}
         for name in sorted(expected.keys() | plain.keys()):
             told, true = plain.get(name), expected.get(name)
             if (name in plain, type(told), told) != (name in expected, type(true), true):

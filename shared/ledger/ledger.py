@@ -237,7 +237,7 @@ class Ledger:
         """Return the account as one self-contained NDJSON, line by line, with all that an offline verifier needs."""
         from shared.ledger.export import export_lines
 
-        return export_lines(self._store, self._keys, self._ledger_id, uid)
+        return export_lines(self._documents, self._keys, self._ledger_id, uid)
 
     def keys(self) -> list[Mapping[str, Any]]:
         """Return the public keys of the signatures of entries and seals."""
@@ -250,7 +250,7 @@ class Ledger:
         """
         from shared.ledger.verify.exports import verify_account
 
-        return verify_account(self.export(uid), self._keys)
+        return verify_account(self.export(uid), self._keys, now=self._clock.now(), uid=uid)
 
     def audit(self, uid: Uid, deadline: Deadline) -> "AuditTurn":
         """Audit one account from its last position on, until the deadline; see `AccountAudits.audit`."""

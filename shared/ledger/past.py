@@ -1,9 +1,11 @@
 """Past of an account in memory: the lots that left the state, and the names that entries must not use twice."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import Lot
+from shared.ledger.running_parts import RunningHold
 
 
 class MemoryPast:
@@ -22,9 +24,17 @@ class MemoryPast:
         """Return the lot as it left the state last; None if no such lot left the state."""
         return self._lots.get(lot)
 
+    @property
+    def lots(self) -> Mapping[LotId, Lot]:
+        """Lots that left the state at any time, each as it left the state last."""
+        return self._lots
+
     def keep_lot(self, lot: Lot) -> None:
         """Remember a lot that leaves the state."""
         self._lots[lot.id] = lot
+
+    def keep_hold(self, seq: int, hold: RunningHold, body: Mapping[str, Any]) -> None:
+        """Forget the hold that entry `seq` ended: nothing names an ended hold again."""
 
     def is_new_hold(self, hold: HoldId) -> bool:
         """Remember the name of a placed hold, and return False if such a hold was placed before."""

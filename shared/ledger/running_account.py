@@ -126,7 +126,7 @@ class RunningAccount:
             self._post(step, posting)
         self._settle_lots(step)
         if step.hold is not None and "end" in body["hold"]:
-            self._end_hold(step.hold)
+            self._end_hold(step.hold, body)
         self.seq += 1
         self.at, self.head = at, head
         for name in STATED_FIELDS:
@@ -308,10 +308,11 @@ class RunningAccount:
             least = min((each for each in sums.values() if each.principal != self.uid), key=lambda each: each.most)
             del sums[least.principal]
 
-    def _end_hold(self, hold: RunningHold) -> None:
+    def _end_hold(self, hold: RunningHold, body: Mapping[str, Any]) -> None:
         if hold.takes:
             raise NotApplicable("an ended hold holds nothing")
         del self.holds[hold.opened["id"]]
+        self.past.keep_hold(self.seq + 1, hold, body)
         if any(self.budgets[name].expires_at is not None for name in hold.budgets):
             self.next_end = 0
 

@@ -20,6 +20,10 @@ class PastParts(Protocol):
         """Remember a lot that leaves the state."""
         ...
 
+    def keep_hold(self, seq: int, hold: "RunningHold", body: Mapping[str, Any]) -> None:
+        """Remember a hold that leaves the state by entry `seq`, whose parsed body is `body`."""
+        ...
+
     def is_new_hold(self, hold: HoldId) -> bool:
         """Remember the name of a placed hold, and return False if a hold of this name is known to have been placed."""
         ...

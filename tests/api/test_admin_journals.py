@@ -28,7 +28,7 @@ def test_operators_export_what_the_user_exports(world, support, alice):
     assert exported.get_data() == alice.get("/credits/export").get_data()
     registry = world.call("GET", "/ledger/keys").json["items"]
     keys = [PublicKey.from_json(key) for key in registry]
-    assert verify_account(exported.get_data(as_text=True).splitlines(), Verifier(keys)) == []
+    assert verify_account(exported.get_data(as_text=True).splitlines(keepends=True), Verifier(keys)) == []
 
 
 def test_an_export_by_operators_is_on_record(admin, support, alice):

@@ -42,7 +42,7 @@ def test_the_journal_of_any_uid_verifies_offline(world, uid):
     exported = person.get("/credits/export").get_data(as_text=True)
 
     keys = [PublicKey.from_json(key) for key in world.call("GET", "/ledger/keys").json["items"]]
-    assert verify_account(exported.rstrip("\n").split("\n"), Verifier(keys)) == []
+    assert verify_account([f"{line}\n" for line in exported.rstrip("\n").split("\n")], Verifier(keys)) == []
 
 
 @pytest.mark.parametrize("uid", SUPPORTED)

@@ -37,8 +37,8 @@ sign_up                    16      15        0            5         1     23    
 GROWTH = """
 history_page                22         22         22         22
 history_of_kind              3          3          3          3
-export                    1.06          1          1          1
-verify                    1.06          1          1          1
+export                    1.57        1.5        1.5        1.5
+verify                    1.57        1.5        1.5        1.5
 audit                     1.09          1          1          1
 audit_again               1.09       0.25       0.05       0.03
 delete_conversation       0.07       0.02          0          0

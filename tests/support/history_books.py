@@ -46,7 +46,7 @@ class Book:
 def read_book(documents: Documents, keys: KeyRing, ledger: str, uid: Uid) -> Book:
     """The account as it is stored now, by its own export."""
     store = AccountStore(documents, keys, ledger)
-    lines = list(export_lines(store, keys, ledger, uid))
+    lines = list(export_lines(documents, keys, ledger, uid))
     records = [orjson.loads(line) for line in lines]
     plain = next(record["plain"] for record in records if record["type"] == "account")
     return Book(

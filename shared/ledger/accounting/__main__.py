@@ -11,7 +11,7 @@ import orjson
 from shared.ledger.accounting.beancount import beancount_lines
 from shared.ledger.accounting.hledger import hledger_lines
 from shared.ledger.accounting.transactions import Transaction, transactions
-from shared.ledger.export import FORMAT
+from shared.ledger.export_format import FORMAT
 
 FORMATS: Mapping[str, Callable[[Iterable[Transaction]], Iterator[str]]] = {
     "hledger": hledger_lines,

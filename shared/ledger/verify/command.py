@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from shared.kernel.clock import SystemClock
 from shared.ledger.findings import FINDINGS_MAX, Finding
 from shared.ledger.keys import PublicKey, Verifier
 from shared.ledger.verify.exports import ExportAudit
@@ -55,9 +56,9 @@ def _told(name: str, file: TextIO, trusted: TrustedKeys | None) -> int:
     first = file.readline()
     header = _header(first)
     known = trusted or TrustedKeys(keys=_keys(header.get("keys")), ledger=None)
-    audit = ExportAudit(verifier=Verifier(known.keys))
+    audit = ExportAudit(verifier=Verifier(known.keys), now=SystemClock().now())
     for line in _with(first, file):
-        audit.read(line)
+        audit.read(line.encode("utf-8", "surrogatepass"))
     audit.close()
     findings = audit.findings
     if known.ledger is not None and header.get("ledger") != known.ledger:
@@ -77,7 +78,7 @@ def _told(name: str, file: TextIO, trusted: TrustedKeys | None) -> int:
 
 def _checked(header: Any, audit: ExportAudit, known: TrustedKeys) -> str:
     kids = ", ".join(key.kid for key in known.keys)
-    told = f"all {audit.entries} entries and the balance of {header['uid']} in {header['ledger']}, by keys {kids}."
+    told = f"all {audit.entries} entries, {audit.accounts} balances and archives in {header['ledger']}, by keys {kids}."
     if known.ledger is None:
         told += " NOT checked: whether these keys are the ledger's; the file names them itself. Use --keys for that."
     return told

@@ -1,102 +1,212 @@
-"""Verifier of one account's chain, pure and offline. A finding names the broken part, its place and the law."""
+"""Verifier of exports, pure and offline. A finding names the broken part, its place and the law."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
-import orjson
-
+from shared.kernel.canonical import NotCanonical, parse_canonical
+from shared.kernel.clock import Millis, SystemClock
 from shared.kernel.ids import Uid
+from shared.ledger.errors import UnknownKey
+from shared.ledger.export_format import HEADER_CONTEXT, header_message
 from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import Verifier
-from shared.ledger.past import MemoryPast
-from shared.ledger.stored_entries import StoredEntry
+from shared.ledger.verify.archives import ArchiveAudit, ArchivePast
+from shared.ledger.verify.grammar import (
+    RULE,
+    AccountLine,
+    EntryLine,
+    HeaderLine,
+    HoldLine,
+    Line,
+    LineOrder,
+    LotLine,
+    NotGrammatical,
+    parse_line,
+)
+
+ENTRY_START = b'{"body":'
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class ExportAudit:
-    """Audit of an export, line by line. `lines`, `entries` and `accounts` count the lines that were read."""
+    """Audit of an export, line by line. `lines`, `entries` and `accounts` count the lines that were read.
+
+    `now` (ms) tells which archived holds may have been deleted. If `is_full`, the signature of each entry is checked,
+    else only the seals. `uid` is the user whose export it must be; None if the entries name the users.
+    """
 
     verifier: Verifier
+    now: Millis
+    is_full: bool = True
+    uid: Uid | None = None
     lines: int = 0
     entries: int = 0
     accounts: int = 0
-    journal: JournalAudit | None = None
-    _unread: Findings = field(default_factory=Findings)
+    header: HeaderLine | None = None
+    _order: LineOrder = field(default_factory=LineOrder)
+    _account: "AccountAudit | None" = None
+    _found: list[Finding] = field(default_factory=list)
+    _outside: Findings = field(default_factory=Findings)
 
     @property
     def findings(self) -> list[Finding]:
         """Broken laws in the lines so far, as `verify_account` names them."""
-        return self._findings.items
+        of_account = [] if self._account is None else self._account.findings
+        return [*self._outside.items, *self._found, *of_account]
 
-    def read(self, line: str) -> None:
+    def read(self, line: bytes) -> None:
         """Check the next line of the export against the lines before."""
         self.lines += 1
         try:
-            record = orjson.loads(line)
-            if self.lines == 1:
-                self.journal = _journal(record, self.verifier)
-            else:
-                self._take(record["type"], record)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            seq = 0 if self.accounts else self._seq
-            self._findings.report(seq, "format", f"line {self.lines}: {type(error).__name__}: {error}")
+            record = parse_line(line)
+            self._check_order(record)
+        except NotGrammatical as error:
+            self._report_line(str(error), is_entry=line.startswith(ENTRY_START))
+        else:
+            self._take(record)
 
     def close(self) -> None:
-        """Report the account as missing if entries were read without the account."""
-        if self._seq > 0 and not self.accounts:
-            self._findings.report(0, "format", "the account is missing")
+        """Check that the export ends behind an account."""
+        try:
+            self._order.end()
+        except NotGrammatical as error:
+            self._report_line(str(error))
 
-    @property
-    def _findings(self) -> Findings:
-        return self._unread if self.journal is None else self.journal.findings
+    def _check_order(self, record: Line) -> None:
+        """Report a line out of order. Entries that begin another account are followed as such."""
+        is_new = isinstance(record, EntryLine) and record.seq == 1 and self._order.is_open
+        try:
+            self._order.take(record)
+        except NotGrammatical as error:
+            self._report_line(str(error), is_entry=isinstance(record, EntryLine))
+        if is_new:
+            self._leave_account()
 
-    @property
-    def _seq(self) -> int:
-        return 0 if self.journal is None else self.journal.seq
-
-    def _take(self, kind: object, record: Mapping[str, Any]) -> None:
-        has_account = self.accounts > 0
-        self.entries += kind == "entry"
-        self.accounts += kind == "account"
-        if has_account:
-            self._findings.report(0, "format", f"line {self.lines} stands behind the account")
-        elif self.journal is None:
-            raise ValueError("no header stands before it")
-        elif kind == "entry":
-            self.journal.follow(_entry(record))
-        elif kind == "account":
-            self.journal.finish(record)
+    def _take(self, record: Line) -> None:
+        if isinstance(record, HeaderLine):
+            self._take_header(record)
+        elif isinstance(record, EntryLine):
+            self.entries += 1
+            audit = self._account or self._audit(_uid_in(record))
+            audit.follow(record)
+        elif isinstance(record, LotLine | HoldLine):
+            self._audit(record.uid).check_part(record)
         else:
-            self._findings.report(self._seq, "format", f"line {self.lines} is a {kind}")
+            self.accounts += 1
+            self._audit(record.uid).finish(record)
+            self._leave_account()
+
+    def _take_header(self, header: HeaderLine) -> None:
+        if self.header is not None:
+            return
+        self.header = header
+        kid, _, signature = header.seal.partition(":")
+        try:
+            rule = self.verifier.seal_rule(HEADER_CONTEXT, header_message(header.fields), kid=kid, signature=signature)
+        except UnknownKey:
+            rule = "unknown_key"
+        if rule is not None:
+            self._outside.report(0, rule, f"line {self.lines}: key {kid} did not seal this header")
+
+    def _audit(self, uid: str) -> "AccountAudit":
+        if self._account is None:
+            ledger = "" if self.header is None else self.header.ledger
+            name = Uid(uid) if self.uid is None else self.uid
+            self._account = AccountAudit(ledger, name, self.verifier, self.now, is_full=self.is_full)
+        return self._account
+
+    def _leave_account(self) -> None:
+        if self._account is not None:
+            self._found.extend(self._account.findings)
+        self._account = None
+
+    def _report_line(self, problem: str, *, is_entry: bool = True) -> None:
+        detail = f"line {self.lines}: {problem}"
+        if self._account is None:
+            self._outside.report(0, RULE, detail)
+        else:
+            self._account.report_line(detail, is_entry=is_entry)
 
 
-def verify_account(lines: Iterable[str], verifier: Verifier) -> list[Finding]:
-    """Return all broken laws in an export (`shared.ledger.export`), by the keys that the caller trusts; [] if none.
+class AccountAudit:
+    """Audit of the lines of one account in an export."""
 
-    Rules: `format`, `identity`, `sequence`, `link`, `hash`, `canonical`, `signature`, `unknown_key`, `kind`, `time`,
-    `operation`, `postings`, `balance_after`, `seal`, `state`, `plain_balance`.
+    def __init__(self, ledger: str, uid: Uid, verifier: Verifier, now: Millis, *, is_full: bool) -> None:
+        past = ArchivePast()
+        self._now = now
+        self._journal = JournalAudit.of(ledger, uid, past, verifier)
+        self._journal.are_signatures_checked = is_full
+        self._archive = ArchiveAudit(past, self._journal.findings.report)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Broken laws in the account's lines so far."""
+        return self._journal.findings.items
+
+    def report_line(self, detail: str, *, is_entry: bool) -> None:
+        """Report a line that is not grammatical: at the entry that was expected next, or at the account itself."""
+        self._journal.findings.report(self._journal.seq + 1 if is_entry else 0, RULE, detail)
+
+    def follow(self, line: EntryLine) -> None:
+        """Check an entry against the entries before."""
+        try:
+            self._journal.follow(line)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._journal.account = None
+            self._journal.findings.report(self._journal.seq, "format", f"{type(error).__name__}: {error}")
+
+    def check_part(self, line: LotLine | HoldLine) -> None:
+        """Check an archived lot or hold against the fold. Without a fold, the entries have findings already."""
+        self._check_uid(line.uid)
+        account = self._journal.account
+        if account is None:
+            return
+        if isinstance(line, LotLine):
+            self._archive.check_lot(line, account)
+        else:
+            self._archive.check_hold(line, self._now)
+
+    def finish(self, line: AccountLine) -> None:
+        """Check the account, and that nothing of the archive is missing."""
+        self._check_uid(line.uid)
+        try:
+            is_whole = self._journal.finish(line._asdict())
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._journal.findings.report(0, "format", f"{type(error).__name__}: {error}")
+            return
+        if is_whole and self._journal.account is not None:
+            self._archive.finish(self._journal.account, self._now)
+
+    def _check_uid(self, uid: str) -> None:
+        if uid != self._journal.uid:
+            detail = f"the line is of {uid}, the entries are of {self._journal.uid}"
+            self._journal.findings.report(0, "identity", detail)
+
+
+def verify_account(
+    lines: Iterable[str], verifier: Verifier, *, now: Millis | None = None, uid: Uid | None = None
+) -> list[Finding]:
+    """Return all broken laws in an export (`shared.ledger.export_format`), by the keys that the caller trusts.
+
+    `now` (ms) tells which archived holds may have been deleted; None for the time of this machine. `uid` is the user
+    whose export it must be; None if the entries name the users. Rules: `grammar`,
+    `format`, `identity`, `sequence`, `link`, `hash`, `canonical`, `signature`, `unknown_key`, `retired_key`,
+    `early_key`, `kind`, `time`, `operation`, `postings`, `balance_after`, `archive`, `note`, `seal`, `state`,
+    `plain_balance`.
     """
-    audit = ExportAudit(verifier=verifier)
+    audit = ExportAudit(verifier=verifier, now=SystemClock().now() if now is None else now, uid=uid)
     for line in lines:
-        audit.read(line)
+        audit.read(line.encode("utf-8", "surrogatepass"))
     audit.close()
     return audit.findings
 
 
-def _journal(header: Mapping[str, Any], verifier: Verifier) -> JournalAudit:
-    if (header["type"], header["format"], header["version"]) != ("header", "ics-export", 1):
-        raise ValueError("not an export of version 1")
-    return JournalAudit.of(header["ledger"], Uid(header["uid"]), MemoryPast(), verifier)
-
-
-def _entry(record: Mapping[str, Any]) -> StoredEntry:
-    return StoredEntry(
-        seq=record["seq"],
-        body=record["body"],
-        hash=record["hash"],
-        signature=record["signature"],
-        kind=record["kind"],
-        schema=record["schema"],
-    )
+def _uid_in(line: EntryLine) -> str:
+    """Return the user whom an entry names; "" if the entry cannot be read."""
+    try:
+        body = parse_canonical(line.body)
+    except NotCanonical:
+        return ""
+    uid = body.get("uid") if isinstance(body, dict) else None
+    return uid if isinstance(uid, str) else ""

@@ -17,6 +17,7 @@ from shared.kernel.ids import HoldId, OperationId
 from shared.kernel.money import AMOUNT_MAX
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.errors import AccountFrozen, HoldResolved, IntegrityFailed, UnknownKey
+from shared.ledger.keys import ENTRY_CONTEXT
 from shared.ledger.lanes import BATCH_COMMANDS_MAX, CommandAnswer, Job, Lanes
 from shared.ledger.ledger import Ledger
 from shared.ledger.receipts import AccountTotals, Receipt
@@ -283,7 +284,8 @@ def test_an_entry_nested_without_end_is_tampering_that_is_named():
     ledger = ledger_on(documents)
     ledger.execute(UID, grant("gift", 100))
     body = "[" * 600 + "]" * 600
-    planted = {"body": body, "hash": hashlib.sha256(body.encode()).hexdigest(), "signature": "", "kind": "grant"}
+    signature = KEYS.sign(ENTRY_CONTEXT, b"")
+    planted = {"body": body, "hash": hashlib.sha256(body.encode()).hexdigest(), "signature": signature, "kind": "grant"}
     documents.commit([Put(entry_path(UID, 1), {"schema": 1, **planted})])
 
     with pytest.raises(IntegrityFailed) as failure:

@@ -119,10 +119,6 @@ def test_each_type_of_line_becomes_its_record():
         lambda text: b'{"a":' * 100_000 + b"\n",
         lambda text: b"[]\n",
         lambda text: b"NaN\n",
-        lambda text: text.replace(SIGNATURE.encode(), SIGNATURE.encode()[:-1]),
-        lambda text: text.replace(SIGNATURE.encode(), SIGNATURE.encode()[:-3] + b"x=="),
-        lambda text: text.replace(SIGNATURE.encode(), SIGNATURE.encode()[:40] + b"\\n" + SIGNATURE.encode()[40:]),
-        lambda text: text.replace(SIGNATURE.encode(), SIGNATURE.encode().replace(b"+", b"-").replace(b"/", b"_")),
     ],
 )
 def test_a_line_in_another_form_is_not_grammatical(change):
@@ -148,7 +144,6 @@ def test_a_line_has_exactly_the_keys_of_its_type(record):
         {**ENTRY, "note": {**NOTE, "by": ""}},
         {**LOT, "rest_order": 1},
         {**ACCOUNT, "plain": {"seq": {}}},
-        {**ACCOUNT, "seal": SIGNATURE},
         {**HEADER, "checkpoint": 1},
         {**HEADER, "version": 3},
         {**HEADER, "format": "other"},
@@ -156,7 +151,7 @@ def test_a_line_has_exactly_the_keys_of_its_type(record):
         {**HEADER, "keys": [1]},
         {**HEADER, "keys": [{**KEY, "status": "signing"}]},
         {**HEADER, "keys": [{**KEY, "public_key": PUBLIC_KEY[:-2] + "9="}]},
-        {**HEADER, "seal": "k1:"},
+        {**HEADER, "keys": [{**KEY, "public_key": PUBLIC_KEY[:20] + "\n" + PUBLIC_KEY[20:]}]},
     ],
 )
 def test_a_part_of_a_line_has_one_form_too(wrong):

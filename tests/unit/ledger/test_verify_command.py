@@ -88,7 +88,7 @@ def test_an_export_cut_short_is_no_success(lines, saved, kept):
 
 def test_a_line_behind_the_account_is_a_finding(lines, saved, capsys):
     assert main([saved([*lines, lines[1]])]) == BROKEN
-    assert "stands behind the account" in capsys.readouterr().out
+    assert "line 5: the account's line is missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
