@@ -10,7 +10,9 @@ from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.ledger.analytics import UsageAnalytics
+    from shared.ledger.key_ring import KeyRing
     from shared.ledger.ledger import Ledger
+    from shared.ledger.log.day_store import DayStore
     from shared.ledger.losses import Losses
     from shared.ledger.relay import Relay
     from shared.sagas.accounts.ledger_watch import LedgerWatch
@@ -25,17 +27,30 @@ class CreditServices:
     ports: Ports
 
     @part
+    def keys(self) -> "KeyRing":
+        """Build the ring of the ledger's keys."""
+        from shared.ledger.key_ring import KeyRing
+
+        return KeyRing(self.settings.ledger_signing_keys)
+
+    @part
+    def days(self) -> "DayStore":
+        """Build the store of closed days."""
+        from shared.ledger.log.day_store import DayStore
+
+        return DayStore(self.ports.documents(), self.keys, self.settings.ledger_id)
+
+    @part
     def ledger(self) -> "Ledger":
         """Build the ledger of credits."""
         from shared.ledger.commands import RateLimit
-        from shared.ledger.key_ring import KeyRing
         from shared.ledger.ledger import Ledger
 
         settings = self.settings
         return Ledger(
             self.ports.documents(),
             self.clock,
-            KeyRing(settings.ledger_signing_keys),
+            self.keys,
             ledger_id=settings.ledger_id,
             hold_lifetime_seconds=settings.hold_lifetime_seconds,
             rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),

@@ -8,6 +8,7 @@ from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
     from shared.bootstrap.services import Services
+    from shared.sagas.accounts.day_close import DayClose
     from shared.sagas.accounts.leaving_sweep import LeavingJobs
     from shared.sagas.accounts.ledger_sweep import LedgerJobs
     from shared.sagas.agents.sweep import AgentJobs
@@ -34,6 +35,16 @@ class JobWorkers:
         return LedgerJobs(
             self.services.ports.documents(), credits_.ledger, credits_.relay, credits_.watch, credits_.losses
         )
+
+    @part
+    def days(self) -> "DayClose":
+        """Build the worker that closes days."""
+        from shared.ledger.account_seals import AccountSeals
+        from shared.sagas.accounts.day_close import DayClose
+
+        credits_, ports = self.services.credits, self.services.ports
+        seals = AccountSeals(credits_.keys, self.services.settings.ledger_id)
+        return DayClose(ports.documents(), credits_.days, seals, credits_.watch, ports.alerts(), self.services.clock)
 
     @part
     def payments(self) -> "PaymentJobs":
@@ -186,6 +197,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             60,
             "Publish the message of agent tasks again, if the message was lost or the worker died.",
             lambda workers: workers.agents.sweep,
+        ),
+        JobEntry(
+            "close_day",
+            60,
+            "Close each day after its end: all accounts in one signed record, compared with the day before.",
+            lambda workers: workers.days.close,
         ),
     ),
     "every_day": (

@@ -6,7 +6,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.account import Account, check
 from shared.ledger.account_documents import StoredAccount, is_told, seal_message, sweep_fields
 from shared.ledger.codec import decode_account, encode_account
-from shared.ledger.errors import UNREADABLE
+from shared.ledger.errors import UNREADABLE, IntegrityFailed
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import SEAL_CONTEXT
 
@@ -36,21 +36,31 @@ class AccountSeals:
         The law is one of `seal`, `retired_key`, `state`, `identity`, `plain_balance`.
         Raises UnknownKey when the seal's key is not known here yet.
         """
-        data = {} if stored.state is None else stored.state.data
+        try:
+            account = self.account(uid, {} if stored.state is None else stored.state.data)
+        except IntegrityFailed as failure:
+            return str(failure.params["rule"])
+        return None if is_told(stored, account) else "plain_balance"
+
+    def account(self, uid: Uid, data: Data) -> Account:
+        """Return the state in the fields of an account's sealed document.
+
+        Raises IntegrityFailed with the rule `seal`, `retired_key`, `state` or `identity`, and UnknownKey.
+        """
         number, nonce, state = _int(data.get("version")), str(data.get("nonce")), str(data.get("state"))
-        if abs(number) > INTEGER_MAX:
-            return "seal"
-        rule = self._seal_rule(seal_message(self._ledger, uid, number, nonce, state), data)
-        if rule is not None:
-            return rule
+        rule = "seal"
+        if abs(number) <= INTEGER_MAX:
+            rule = self._seal_rule(seal_message(self._ledger, uid, number, nonce, state), data) or ""
+        if rule:
+            raise IntegrityFailed(uid=uid, seq=0, rule=rule)
         try:
             account = decode_account(state)
             check(account)
-        except UNREADABLE:
-            return "state"
+        except UNREADABLE as error:
+            raise IntegrityFailed(uid=uid, seq=0, rule="state") from error
         if (account.ledger, account.uid) != (self._ledger, uid):
-            return "identity"
-        return None if is_told(stored, account) else "plain_balance"
+            raise IntegrityFailed(uid=uid, seq=0, rule="identity")
+        return account
 
     def _seal_rule(self, message: bytes, data: Data) -> str | None:
         seal = data.get("seal")

@@ -446,6 +446,7 @@ def _leave(services, uid):
     _owe(services, uid)
     services.jobs.run_schedule("every_minute")
     services.jobs.run_schedule("every_day")
+    assert services.credits.days.path(uid) is not None
     services.credits.watch.found(uid, 1, "hash")
     services.leaving.leave(uid)
     services.clock.advance(2 * DAY)

@@ -22,7 +22,7 @@ agent_tool                  3    10.4        0          0.6       0.6    6.2    
 purchase_stripe            15      19        0            5         1     23      2    5.2         1   3915
 purchase_paypal            15      21        0            5         1     24      4    5.2         1   3842
 abandoned_stripe            5       8        0            3         0     10      2      3         1   2035
-abandoned_paypal            4      10        0            1         0     33      8      2         0   1893
+abandoned_paypal            4      10        0            1         0     41      8      4         1   3270
 idle_minute               7.9       2        0            1         0    9.7      0      0         0      0
 idle_minute_crypto       12.9     2.3        0            1         0   13.9      0      0         0      0
 crypto_network              3       1        0            0         0      3      0      0         0      0
@@ -42,7 +42,7 @@ verify                    1.57        1.5        1.5        1.5
 audit                     1.09          1          1          1
 audit_again               1.09       0.25       0.05       0.03
 delete_conversation       0.07       0.02          0          0
-leave                      3.06        0.9        0.1       0.03
+leave                     3.14       0.92        0.1       0.03
 agent_steps                  0          0        0.1
 charge                    2425       6768       6770
 """

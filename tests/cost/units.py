@@ -36,6 +36,8 @@ TOOLS = 10
 ABANDONED: Mapping[ProviderName, Millis] = {"stripe": HOUR, "paypal": 3 * DAY}
 """Time after which a provider ends a checkout that nobody pays."""
 FOLLOWED_MAX = 12 * DAY
+DATED = ("provider_listings", "ledger_log", "**/sealed (query)")
+"""Kinds of documents whose reads and writes follow the clock, not the measured unit."""
 CRYPTO = {"CRYPTO_NETWORKS": "base", "BASE_RPC_URLS": "https://base.example"}
 CRYPTO_MORE = {**CRYPTO, "CRYPTO_NETWORKS": "base,bitcoin", "BITCOIN_API_URLS": "https://bitcoin.example/api"}
 
@@ -221,14 +223,14 @@ def _due_at(product: Product, payment: str) -> Millis | None:
 def without_minutes(product: Product, measured: Measured, pause: Millis = HOUR) -> Measured:
     """Return the measurement without the minutes in it, each as an idle minute of the same product after a pause is.
 
-    The listing of events follows the clock, and is left out.
+    The listing of events and the close of days follow the clock, and are left out.
     """
     minutes = measured.lines[Line("every_minute", "invocation", "")]
-    return _unlisted(measured).less(_unlisted(_minutes(product, pause)), minutes)
+    return _undated(measured).less(_undated(_minutes(product, pause)), minutes)
 
 
-def _unlisted(measured: Measured) -> Measured:
-    lines = Counter({line: count for line, count in measured.lines.items() if line.kind != "provider_listings"})
+def _undated(measured: Measured) -> Measured:
+    lines = Counter({line: count for line, count in measured.lines.items() if not line.kind.startswith(DATED)})
     return replace(measured, lines=lines)
 
 

@@ -207,6 +207,7 @@ GIANTS = {
 }
 """Jobs whose items may be large, by name."""
 BOUNDED = {
+    "close_day": "in pages with a stored position: see test_day_close",
     "notices": "an event is a few documents and one settlement",
     "payments": "a payment is a few documents and a few calls of the provider",
     "chains": "a look at a chain has a time limit of its own, and stores where it stopped: see test_crypto_watcher",

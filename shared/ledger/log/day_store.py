@@ -1,0 +1,268 @@
+"""Documents of closed days: progress of the close, the record of each day, and the pages with all accounts.
+
+`ledger_log/days` has the last closed day and the progress of the next close. A closed day never changes. The pages are
+needed for a while only: for the next day's comparison, and for the paths in exports.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from shared.kernel.clock import DAY, Millis, to_datetime
+from shared.kernel.documents import Create, Data, Document, Documents, Order, Put, Query, Version, Where, Write
+from shared.kernel.ids import Uid
+from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import DAY_CONTEXT
+from shared.ledger.log.days import (
+    DayAccount,
+    DayPath,
+    DayRecord,
+    DayTotals,
+    accounts_in,
+    day_path,
+    day_root,
+    page_data,
+    page_root,
+    record_in,
+)
+from shared.ledger.log.merkle import HASH_BYTES
+from shared.ledger.log.typed_leaves import queue_leaf
+
+T = TypeVar("T")
+
+DAYS_PATH = "ledger_log/days"
+PAGES_KEPT: Millis = 40 * DAY
+NUMBER_DIGITS = 6
+
+
+class DayBroken(ValueError):
+    """Stored data of a closed day that the ledger did not write so. The message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseProgress:
+    """Progress of a close. `after` is the path of the last account that was read, "" before the first.
+
+    `rest` has accounts behind the last complete page. `known_page` and `known_offset` are the place of the next account
+    in the close before.
+    """
+
+    day: str
+    after: str = ""
+    roots: tuple[bytes, ...] = ()
+    totals: DayTotals = field(default_factory=DayTotals)
+    known_page: int = 0
+    known_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaysState:
+    """Last closed day ("" before the first), the hash of its record, and the progress of the close under way."""
+
+    last: str = ""
+    last_hash: str = ""
+    progress: CloseProgress | None = None
+    version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedDay:
+    """Closed day with the roots of its pages."""
+
+    record: DayRecord
+    roots: tuple[bytes, ...]
+
+
+class DayStore:
+    """Store of the closed days of one ledger."""
+
+    def __init__(self, documents: Documents, keys: KeyRing, ledger: str) -> None:
+        self._documents = documents
+        self._keys = keys
+        self._ledger = ledger
+
+    def state(self) -> DaysState:
+        """Return the last closed day and the progress. Raises DayBroken, StoreUnavailable."""
+        document = self._documents.get(DAYS_PATH)
+        return DaysState() if document is None else _read("the progress", lambda: _state(document))
+
+    def closed(self, day: str) -> ClosedDay:
+        """Return a closed day. Raises DayBroken unless this ledger has signed the record; UnknownKey."""
+        document = self._documents.get(closed_path(day))
+        if document is None:
+            raise DayBroken(f"The record of {day} is missing.")
+        closed = _read(f"the record of {day}", lambda: _closed(document.data))
+        kid, _, signature = str(document.data.get("seal")).partition(":")
+        text = closed.record.text.encode()
+        if (closed.record.ledger, closed.record.day) != (self._ledger, day) or not self._keys.is_signed(
+            DAY_CONTEXT, text, kid=kid, signature=signature
+        ):
+            raise DayBroken(f"The record of {day} is not signed by this ledger.")
+        if day_root(closed.roots).hex() != closed.record.root:
+            raise DayBroken(f"The pages of {day} do not give the root of the record.")
+        return closed
+
+    def page(self, closed: ClosedDay, number: int) -> list[DayAccount]:
+        """Return the accounts of one page. Raises DayBroken unless they give the root of the page."""
+        document = self._documents.get(page_path(closed.record.day, number))
+        return _checked(closed, number, document)
+
+    def path(self, uid: Uid) -> DayPath | None:
+        """Return the path of an account in the last closed day; None if no closed day has the account.
+
+        Reads four documents. Raises DayBroken, UnknownKey, StoreUnavailable.
+        """
+        state = self.state()
+        if not state.last:
+            return None
+        query = Query(
+            collection=f"{closed_path(state.last)}/day_pages",
+            where=(Where("first", "<=", uid),),
+            order_by=(Order("first", descending=True),),
+            limit=1,
+        )
+        found = self._documents.query(query)
+        if not found:
+            return None
+        closed, number = self.closed(state.last), int(found[0].id)
+        page = _checked(closed, number, found[0])
+        if all(each.uid != uid for each in page):
+            return None
+        return day_path(closed.record, page, number, closed.roots, uid)
+
+    def progress_writes(
+        self, state: DaysState, progress: CloseProgress, page: Sequence[DayAccount], now: Millis
+    ) -> tuple[DaysState, list[Write]]:
+        """Return the state after one more page, and the writes that store both. An empty page is not stored."""
+        number = len(progress.roots)
+        if page:
+            totals = progress.totals.with_accounts(page)
+            progress = replace(progress, roots=(*progress.roots, page_root(page)), totals=totals)
+        after = replace(state, progress=progress)
+        path = page_path(progress.day, number)
+        pages: list[Write] = [Put(path, _page(page, now))] if page else []
+        return after, [_state_write(after, state.version), *pages]
+
+    def closing_writes(self, state: DaysState, fold: int, now: Millis) -> tuple[DayRecord, list[Write]]:
+        """Return the record of the day whose accounts are all read, and the writes that close the day.
+
+        One of the writes queues the record as a leaf of the log.
+        """
+        progress = state.progress
+        assert progress is not None, "a day under way is closed"
+        record = DayRecord(
+            ledger=self._ledger,
+            day=progress.day,
+            root=day_root(progress.roots).hex(),
+            totals=progress.totals,
+            previous=state.last_hash,
+            fold=fold,
+        )
+        kid = self._keys.kid
+        seal = self._keys.sign(DAY_CONTEXT, record.text.encode(), kid)
+        signed = {"record": record.text, "seal": f"{kid}:{seal}"}
+        closed = DaysState(last=record.day, last_hash=record.hash)
+        return record, [
+            _state_write(closed, state.version),
+            Create(closed_path(record.day), {**signed, "roots": b"".join(progress.roots)}),
+            queue_leaf("day", record.day, signed, now),
+        ]
+
+
+def closed_path(day: str) -> str:
+    """Return `ledger_log/days/closed/{day}`, the path of the record of a closed day."""
+    return f"{DAYS_PATH}/closed/{day}"
+
+
+def page_path(day: str, number: int) -> str:
+    """Return `ledger_log/days/closed/{day}/day_pages/{number}`, the path of a page of accounts."""
+    return f"{closed_path(day)}/day_pages/{number:0{NUMBER_DIGITS}d}"
+
+
+def _checked(closed: ClosedDay, number: int, document: Document | None) -> list[DayAccount]:
+    where = f"page {number} of {closed.record.day}"
+    if document is None or not 0 <= number < len(closed.roots):
+        raise DayBroken(f"The {where} is missing.")
+    data = document.data.get("accounts")
+    accounts = _read(where, lambda: accounts_in(data if isinstance(data, bytes) else b""))
+    if page_root(accounts) != closed.roots[number]:
+        raise DayBroken(f"The {where} has other accounts than the record.")
+    return accounts
+
+
+def _read(what: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DayBroken(f"Of the closed days, {what} cannot be read.") from error
+
+
+def _page(accounts: Sequence[DayAccount], now: Millis) -> Data:
+    return {
+        "first": accounts[0].uid,
+        "accounts": page_data(accounts),
+        "delete_at": to_datetime(now + PAGES_KEPT),
+    }
+
+
+def _closed(data: Data) -> ClosedDay:
+    return ClosedDay(record=record_in(str(data["record"])), roots=_split(data["roots"]))
+
+
+def _state(document: Document) -> DaysState:
+    told: Any = document.data["state"]
+    progress = told.get("progress")
+    return DaysState(
+        last=str(told["last"]),
+        last_hash=str(told["last_hash"]),
+        progress=None if progress is None else _progress(progress),
+        version=document.version,
+    )
+
+
+def _progress(told: Mapping[str, Any]) -> CloseProgress:
+    return CloseProgress(
+        day=str(told["day"]),
+        after=str(told["after"]),
+        roots=_split(told["roots"]),
+        totals=DayTotals(
+            accounts=int(told["accounts"]),
+            posted=int(told["posted"]),
+            held=int(told["held"]),
+            debt=int(told["debt"]),
+        ),
+        known_page=int(told["known_page"]),
+        known_offset=int(told["known_offset"]),
+    )
+
+
+def _state_write(state: DaysState, version: Version | None) -> Write:
+    data: Data = {
+        "state": {
+            "last": state.last,
+            "last_hash": state.last_hash,
+            "progress": None if state.progress is None else _progress_data(state.progress),
+        }
+    }
+    return Create(DAYS_PATH, data) if version is None else Put(DAYS_PATH, data, version)
+
+
+def _progress_data(progress: CloseProgress) -> Data:
+    totals = progress.totals
+    return {
+        "day": progress.day,
+        "after": progress.after,
+        "roots": b"".join(progress.roots),
+        "accounts": totals.accounts,
+        "posted": str(totals.posted),
+        "held": str(totals.held),
+        "debt": str(totals.debt),
+        "known_page": progress.known_page,
+        "known_offset": progress.known_offset,
+    }
+
+
+def _split(roots: object) -> tuple[bytes, ...]:
+    if not isinstance(roots, bytes) or len(roots) % HASH_BYTES:
+        raise ValueError("roots are hashes one behind another")
+    return tuple(roots[at : at + HASH_BYTES] for at in range(0, len(roots), HASH_BYTES))
