@@ -17,7 +17,11 @@ ENV_EXAMPLE = ROOT / "emulator" / ".env.example"
 SEED_BYTES = 32
 PRIVATE, OTHERS = 0o600, stat.S_IRWXG | stat.S_IRWXO
 """Mode of a file that only its owner may read and write; the bits of a mode that are for all others."""
-DEFAULTS = {"WELCOME_BONUS_REQUIRES": "any", "DEFAULT_MODEL": "gpt-4o-mini"}
+DEFAULTS = {
+    "WELCOME_BONUS_REQUIRES": "any",
+    "DEFAULT_MODEL": "gpt-4o-mini",
+    "LEDGER_ANCHOR_BUCKET": "laptop-anchors",
+}
 
 
 def laptop_settings(environment: Mapping[str, str] = os.environ, file: Path = ENV_FILE) -> dict[str, str]:
@@ -31,6 +35,8 @@ def laptop_settings(environment: Mapping[str, str] = os.environ, file: Path = EN
     settings = {**DEFAULTS, **parse(file.read_text())}
     if not (environment.get("LEDGER_SIGNING_KEY") or settings.get("LEDGER_SIGNING_KEY")):
         settings["LEDGER_SIGNING_KEY"] = _remember_new_key(file)
+    if not (environment.get("LEDGER_LOG_KEY") or settings.get("LEDGER_LOG_KEY")):
+        settings["LEDGER_LOG_KEY"] = _remember_new_log_key(file)
     return {name: environment.get(name) or value for name, value in settings.items()}
 
 
@@ -82,7 +88,18 @@ def _is_open_to_others(file: Path) -> bool:
 
 
 def _remember_new_key(file: Path) -> str:
-    key = f"laptop-1:{base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()}"
+    key = f"laptop-1:{_new_seed()}"
     with file.open("a") as settings:
         settings.write(f"\n# Signs this laptop's ledger; made by `make run`.\nLEDGER_SIGNING_KEY={key}\n")
     return key
+
+
+def _remember_new_log_key(file: Path) -> str:
+    key = _new_seed()
+    with file.open("a") as settings:
+        settings.write(f"\n# Signs the log of this laptop's ledger; made by `make run`.\nLEDGER_LOG_KEY={key}\n")
+    return key
+
+
+def _new_seed() -> str:
+    return base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()

@@ -1,13 +1,14 @@
 """Secrets as an operator gives them: from the environment, from a file, or typed without echo; never printed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Project
 from shared.kernel.chain_settings import CHAIN_SETTING, source_urls
-from shared.kernel.settings import parse_signing_keys
+from shared.kernel.log_settings import seed
+from shared.kernel.settings import LOG_KEY, SIGNING_KEY, parse_signing_keys
 
 PLACEHOLDER = re.compile(
     r"(?i)^(?:<.*>|\.{3,}|…|x{3,}|\*+|todo|tbd|none|null|secret|password|key|test|dummy|placeholder|example)$"
@@ -69,13 +70,19 @@ def check_secret(name: str, value: str) -> None:
         raise BadSecret(f"{name} has a blank inside: give the value alone.")
     if name in SHAPES and not re.fullmatch(SHAPES[name][0], value):
         raise BadSecret(f"{name} must {SHAPES[name][1]}: give the right value.")
+    parse, remedy = _form_of(name)
+    try:
+        parse(value)
+    except ValueError as error:
+        raise BadSecret(f"{name} {error}: {remedy}.") from None
+
+
+def _form_of(name: str) -> tuple[Callable[[str], object], str]:
+    """Return the parser of a secret's form, which raises ValueError, and the remedy."""
     if CHAIN_SETTING.fullmatch(name):
-        try:
-            source_urls(value)
-        except ValueError as error:
-            raise BadSecret(f"{name} {error}: give the right value.") from None
-    if name == "LEDGER_SIGNING_KEY":
-        try:
-            parse_signing_keys(value)
-        except ValueError as error:
-            raise BadSecret(f"{name} {error}: make one with `make key`.") from None
+        return source_urls, "give the right value"
+    if name == LOG_KEY:
+        return seed, "remove the value, and make deploy makes a key"
+    if name == SIGNING_KEY:
+        return parse_signing_keys, "make one with `make key`"
+    return str, ""

@@ -3,13 +3,15 @@
 import base64
 import secrets
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from emulator.cloud.problems import CloudProblem, GoogleRefused
 from emulator.cloud.project import Project
 from emulator.cloud.session import open_project
 from emulator.cloud.steps.apis import turn_on
-from shared.kernel.settings import SEED_BYTES
+from shared.kernel.settings import LOG_KEY, SEED_BYTES
 
 FIRESTORE = "https://firestore.googleapis.com/v1"
 KEY = "LEDGER_SIGNING_KEY"
@@ -54,6 +56,27 @@ def make_key(project: Project) -> None:
         raise KeyExists(KEY)
 
 
+class LogKeyLost(CloudProblem):
+    """Error for a transparency log whose checkpoints were signed with a key that is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"The transparency log has signed checkpoints, but {LOG_KEY} has no enabled version, and checkpoints of a "
+            "new key would look like those of somebody else: enable the last version of the secret again in the Cloud "
+            "Console (Security, Secret Manager)."
+        )
+
+
+def make_log_key(project: Project) -> None:
+    """Make and store the key of the transparency log. Raises KeyExists, and LogKeyLost if the log was signed."""
+    if project.secrets.newest_version(LOG_KEY) is not None:
+        raise KeyExists(LOG_KEY)
+    if _has_signed_log(project):
+        raise LogKeyLost
+    if not project.secrets.add_first(LOG_KEY, base64.b64encode(secrets.token_bytes(SEED_BYTES)).decode()):
+        raise KeyExists(LOG_KEY)
+
+
 def make_marks(project: Project) -> None:
     """Make and store a secret for marks. Raises KeyExists."""
     if project.secrets.newest_version(MARKS) is not None:
@@ -62,14 +85,24 @@ def make_marks(project: Project) -> None:
         raise KeyExists(MARKS)
 
 
+def _has_signed_log(project: Project) -> bool:
+    """Return True if the database holds a checkpoint of the transparency log."""
+    return any(str(each["name"]).endswith("/ledger_log/checkpoint") for each in _documents(project, "ledger_log", 100))
+
+
 def _has_accounts(project: Project) -> bool:
-    """Return True if the database holds an account. A database that is not there or cannot be asked holds none."""
-    url = f"{FIRESTORE}/projects/{project.id}/databases/(default)/documents/accounts"
+    """Return True if the database holds an account."""
+    return bool(_documents(project, "accounts", 1))
+
+
+def _documents(project: Project, collection: str, limit: int) -> Sequence[Mapping[str, Any]]:
+    """Return the first documents of a collection. A database that is not there or cannot be asked holds none."""
+    url = f"{FIRESTORE}/projects/{project.id}/databases/(default)/documents/{collection}"
     try:
-        return bool((project.google.find(url, pageSize=1) or {}).get("documents"))
+        return (project.google.find(url, pageSize=limit) or {}).get("documents") or ()
     except GoogleRefused as error:
         if error.is_api_off:
-            return False
+            return ()
         raise
 
 

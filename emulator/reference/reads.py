@@ -16,7 +16,7 @@ from shared.bootstrap.cloud import cloud
 from shared.bootstrap.jobs import JOBS, JobWorkers
 from shared.bootstrap.parts import part
 from shared.bootstrap.ports import Ports
-from shared.bootstrap.secrets import MODELS, NEEDS, secrets_of
+from shared.bootstrap.secrets import LOG, MODELS, NEEDS, secrets_of
 from shared.bootstrap.services import Services
 from shared.kernel.clock import SystemClock
 from shared.kernel.settings import Settings, parse_settings
@@ -67,6 +67,8 @@ def reads_of(function: str) -> Reads:
         workers = JobWorkers(services)
         for entry in JOBS[function]:
             entry.work(workers)
+        if LOG in NEEDS[function]:
+            _built(services, ("log", "signer"))
     else:
         for chain in _chains(function):
             built = _built(services, chain)
@@ -84,6 +86,7 @@ def _deployed_settings(function: str) -> Settings:
     secrets = secrets_of(function, PLAIN)
     values = dict.fromkeys(secrets, "a secret of many characters")
     given = values | {"LEDGER_SIGNING_KEY": SIGNING_KEY if "LEDGER_SIGNING_KEY" in secrets else ""}
+    given |= {LOG: f"{'A' * 43}="} if LOG in secrets else {}
     return parse_settings({**PLAIN, **given}, secrets)
 
 

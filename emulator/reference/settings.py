@@ -70,4 +70,4 @@ def _shown(field_name: str, value: object) -> str:
         return f"`{format_credits(value)}`"  # type: ignore[arg-type]  # the hint says Micro
     if isinstance(value, frozenset | tuple):
         return ", ".join(f"`{each}`" for each in sorted(value)) or NO_VALUE.get(field_name, "none")
-    return f"`{value}`" if value != "" else "none"
+    return f"`{value}`" if value not in {"", None} else "none"

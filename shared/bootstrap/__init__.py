@@ -24,6 +24,8 @@ __all__ = ["MEMORY_ENVIRONMENT", "Services", "in_memory", "part", "production", 
 MEMORY_ENVIRONMENT = {
     "GCLOUD_PROJECT": "demo-memory",
     "LEDGER_SIGNING_KEY": "memory-1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "LEDGER_LOG_KEY": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+    "LEDGER_ANCHOR_BUCKET": "demo-memory-anchors",
     "FIRESTORE_EMULATOR_HOST": "nowhere.invalid:1",
     "EVM_XPUB": (
         "xpub6DCoCpSuQZB2jawqnGMEPS63ePKWkwWPH4TU45Q7LPXWuNd8TMtVxRrgjtEshuqpK3mdhaWHPFsBngh5GFZaM6si3yZdUsT8ddYM3PwnATt"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.ledger.log.notes import NoteSigner
+    from shared.ledger.log.witnesses import WitnessCalls
     from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
@@ -45,6 +47,9 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
         image_model=Once(lambda: _image_model(upstreams())),
         model_listing=Once(lambda: _model_listing(settings)),
         objects=Once(lambda: _objects(settings)),
+        anchors=Once(lambda: _anchors(settings)),
+        log_signer=Once(lambda: _log_signer(settings)),
+        witness_calls=Once(_witness_calls),
         publisher=publisher,
         payment_providers=Once(lambda: _payment_providers(settings, clock, documents, alerted)),
         chains=Once(lambda: _chains(settings)),
@@ -121,6 +126,31 @@ def _objects(settings: Settings) -> Objects:
     from shared.platform.storage.objects import CloudObjects
 
     return CloudObjects(settings.project, settings.images_bucket)
+
+
+def _anchors(settings: Settings) -> Objects | None:
+    if not settings.ledger_anchor_bucket:
+        return None
+    from shared.platform.storage.objects import CloudObjects
+
+    return CloudObjects(settings.project, settings.ledger_anchor_bucket, timeout_seconds=10.0, retry_seconds=20.0)
+
+
+def _log_signer(settings: Settings) -> "NoteSigner":
+    from shared.bootstrap.log import seed_signer
+
+    if not settings.ledger_log_kms_key:
+        return seed_signer(settings)
+    from shared.ledger.log.notes import parse_vkey
+    from shared.platform.kms.signer import KmsSigner
+
+    return KmsSigner(settings.ledger_log_kms_key, parse_vkey(settings.ledger_log_vkey))
+
+
+def _witness_calls() -> "WitnessCalls":
+    from shared.platform.witness.calls import HttpWitnessCalls
+
+    return HttpWitnessCalls()
 
 
 def _publisher(settings: Settings) -> Publisher:

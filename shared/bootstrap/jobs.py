@@ -8,6 +8,7 @@ from shared.bootstrap.parts import part
 
 if TYPE_CHECKING:
     from shared.bootstrap.services import Services
+    from shared.sagas.accounts.checkpoint_sweep import CheckpointSweep
     from shared.sagas.accounts.day_close import DayClose
     from shared.sagas.accounts.leaving_sweep import LeavingJobs
     from shared.sagas.accounts.ledger_sweep import LedgerJobs
@@ -45,6 +46,13 @@ class JobWorkers:
         credits_, ports = self.services.credits, self.services.ports
         seals = AccountSeals(credits_.keys, self.services.settings.ledger_id)
         return DayClose(ports.documents(), credits_.days, seals, credits_.watch, ports.alerts(), self.services.clock)
+
+    @part
+    def checkpoints(self) -> "CheckpointSweep":
+        """Build the worker that signs the log."""
+        from shared.sagas.accounts.checkpoint_sweep import CheckpointSweep
+
+        return CheckpointSweep(lambda: self.services.log.signer)
 
     @part
     def payments(self) -> "PaymentJobs":
@@ -125,6 +133,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             60,
             "Publish entries of the ledger that the trigger has not published, and project usage.",
             lambda workers: workers.ledger.relay,
+        ),
+        JobEntry(
+            "checkpoint",
+            60,
+            "Sign the head of the transparency log if the log grew, and anchor the checkpoint where nothing changes.",
+            lambda workers: workers.checkpoints.sign,
         ),
         JobEntry(
             "expire",

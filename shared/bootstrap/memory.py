@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.ledger.log.notes import NoteSigner
+    from shared.ledger.log.witnesses import WitnessCalls
     from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
@@ -38,6 +40,9 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         image_model=Once(_image_model),
         model_listing=Once(_model_listing),
         objects=Once(_objects),
+        anchors=Once(lambda: _anchors(settings)),
+        log_signer=Once(lambda: _log_signer(settings)),
+        witness_calls=Once(lambda: _witness_calls(clock)),
         publisher=Once(lambda: LatePublisher(_publisher)),
         payment_providers=Once(lambda: _payment_providers(clock)),
         chains=chains,
@@ -108,6 +113,26 @@ def _objects() -> Objects:
     from shared.platform.memory.objects import MemoryObjects
 
     return MemoryObjects()
+
+
+def _anchors(settings: Settings) -> Objects | None:
+    if not settings.ledger_anchor_bucket:
+        return None
+    from shared.platform.memory.objects import MemoryAnchors
+
+    return MemoryAnchors()
+
+
+def _log_signer(settings: Settings) -> "NoteSigner":
+    from shared.bootstrap.log import seed_signer
+
+    return seed_signer(settings)
+
+
+def _witness_calls(clock: Clock) -> "WitnessCalls":
+    from shared.platform.memory.witness import MemoryWitness
+
+    return MemoryWitness("witness.memory", bytes(32), clock)
 
 
 def _publisher() -> Publisher:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from shared.ai.agents.web import Web
     from shared.ai.openai.passthrough import Passthroughs
     from shared.ai.ports import ChatModel, ImageModel, ModelListing
+    from shared.ledger.log.notes import NoteSigner
+    from shared.ledger.log.witnesses import WitnessCalls
     from shared.payments.chains.address_book import Derivation
     from shared.payments.chains.ports import Chain, NetworkName
     from shared.payments.chains.prices import PriceSource
@@ -48,6 +50,12 @@ class Ports:
     """Providers' listings of their models."""
     objects: Callable[[], Objects]
     """Storage for users' files."""
+    anchors: Callable[[], Objects | None]
+    """Bucket with a locked retention policy, for the anchors of the log; None if the settings name none."""
+    log_signer: "Callable[[], NoteSigner]"
+    """Key that signs checkpoints of the log."""
+    witness_calls: "Callable[[], WitnessCalls]"
+    """Calls of witnesses of the log."""
     publisher: Callable[[], Publisher]
     """Message broker."""
     payment_providers: "Callable[[], Mapping[ProviderName, PaymentProvider]]"

@@ -7,10 +7,12 @@ model providers. Only the standard library is imported: the deployment reads thi
 from collections.abc import Mapping
 
 from shared.kernel.chain_settings import sources_setting
-from shared.kernel.settings import SIGNING_KEY, SettingsError, upstream_secrets
+from shared.kernel.settings import LOG_KEY, SIGNING_KEY, SettingsError, upstream_secrets
 from shared.payments.providers import PROVIDERS, ProviderRecord
 
 LEDGER = SIGNING_KEY
+LOG = LOG_KEY
+"""Key of the transparency log. A key in Cloud KMS needs no secret."""
 MARKS = "MARKS_SECRET"
 MODELS = "AI_PLATFORM_API_KEY"
 """Key of the default model provider. The keys of further providers go to the same functions."""
@@ -33,7 +35,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     **{record.webhook: record.webhook_secrets for record in PROVIDERS.values()},
     "on_provider_event": (LEDGER, MARKS, PAYMENTS),
     "run_agent_step": (LEDGER, MODELS),
-    "every_minute": (LEDGER, MARKS, PAYMENTS, CHAINS),
+    "every_minute": (LEDGER, LOG, MARKS, PAYMENTS, CHAINS),
     "every_day": (LEDGER, MARKS, PAYMENTS, CHAINS),
 }
 """Secrets of each function, as few as possible: a webhook stores notices and signs nothing, an agent takes no money."""
@@ -110,4 +112,6 @@ def _names(need: str, used: tuple[ProviderRecord, ...], env: Mapping[str, str]) 
         return model_secrets(env)
     if need == CHAINS:
         return chain_secrets(env)
+    if need == LOG and env.get("LEDGER_LOG_KMS_KEY"):
+        return ()
     return (need,)

@@ -7,6 +7,7 @@ from shared.bootstrap.chat import ChatServices
 from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.crypto import CryptoServices
 from shared.bootstrap.images import ImageServices
+from shared.bootstrap.log import LogServices
 from shared.bootstrap.metering import MeteringServices
 from shared.bootstrap.models import ModelServices
 from shared.bootstrap.openai import OpenAIServices
@@ -34,6 +35,7 @@ class Services:
         self.ports = ports
         base = (settings, clock, ports)
         self.credits = CreditServices(*base)
+        self.log = LogServices(*base)
         self.users = UserServices(*base, self.credits)
         self.models = ModelServices(*base, self.users)
         self.metering = MeteringServices(*base, self.credits, self.models)

@@ -161,3 +161,16 @@ def bitcoin_keys(text: str) -> tuple[AccountKey, ...]:
     from shared.kernel.public_keys import parse_bitcoin_keys
 
     return parse_bitcoin_keys(text)
+
+
+SPOT_PRICES = ("coinbase", "kraken")
+"""Exchanges whose prices can be asked for."""
+
+
+def spot_prices(text: str) -> tuple[str, ...]:
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if found == ("none",):
+        return ()
+    if not set(found) <= set(SPOT_PRICES) or len(set(found)) != len(found):
+        raise ValueError(f"must be none, or some of {', '.join(SPOT_PRICES)}, comma-separated")
+    return found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from shared.kernel import log_settings
 from shared.kernel import setting_values as values
 from shared.kernel.account_keys import AccountKey
 from shared.kernel.chain_settings import ChainSources, parse_chain_sources
@@ -16,6 +17,7 @@ T = TypeVar("T")
 
 SEED_BYTES = 32
 SIGNING_KEY = "LEDGER_SIGNING_KEY"
+LOG_KEY = "LEDGER_LOG_KEY"
 CLIENT_ADDRESSES = ("direct", "function", "load_balancer", "hosting", "proxy")
 LAPTOP_ORIGINS = ("http://localhost:*", "http://127.0.0.1:*")
 UNKNOWN_UPSTREAM = "auto"
@@ -41,9 +43,6 @@ UPSTREAM_PROFILES = (
     "xai",
 )
 """Names of upstream profiles that a setting may choose."""
-SCREENINGS = ("off", "chainalysis")
-SPOT_PRICES = ("coinbase", "kraken")
-"""Exchanges whose prices can be asked for."""
 
 
 class SettingsError(Exception):
@@ -81,6 +80,25 @@ class Settings:
     ledger_signing_keys: tuple[SigningKey, ...] = field(repr=False)
     """`kid:base64 of a 32-byte Ed25519 seed`, comma-separated. The first key signs, the others verify. Empty in a
     function that writes no entries."""
+    ledger_log_origin: str
+    """Name of the transparency log in checkpoints, which policies of auditors name. Never change the name of a log
+    that has signed. Default: LEDGER_ID."""
+    ledger_log_key: bytes | None = field(repr=False)
+    """Base64 of the 32-byte Ed25519 seed that signs checkpoints of the log. Needed by `every_minute` alone."""
+    ledger_log_kms_key: str
+    """Version of a Cloud KMS key (EC_SIGN_ED25519) that signs checkpoints in place of LEDGER_LOG_KEY:
+    `projects/…/cryptoKeyVersions/1`. The account of `every_minute` needs the role Cloud KMS CryptoKey Signer on the
+    key. LEDGER_LOG_VKEY names the public half."""
+    ledger_log_vkey: str
+    """Verifier key (`name+hash+base64`) of the Cloud KMS key. `make log-key` prints the text."""
+    ledger_log_former_keys: tuple[str, ...]
+    """Verifier keys that signed checkpoints of this log before, comma-separated."""
+    ledger_anchor_bucket: str
+    """Cloud Storage bucket with a locked retention policy, in which each checkpoint and each tile of the log is
+    anchored. Without a bucket, a restored database is found by witnesses and auditors alone (decision 0090)."""
+    ledger_witnesses: tuple[tuple[str, str], ...]
+    """Witnesses that cosign checkpoints (C2SP tlog-witness): `vkey url`, comma-separated. The address is the prefix
+    for submissions. A silent witness holds nothing up."""
     ai_platform_api_key: str = field(repr=False)
     """API key of the default model provider."""
     ai_platform_base_url: str
@@ -245,6 +263,13 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         is_laptop=is_laptop,
         ledger_id=env.get("LEDGER_ID") or project,
         ledger_signing_keys=read(SIGNING_KEY, " ", parse_signing_keys),
+        ledger_log_origin=read("LEDGER_LOG_ORIGIN", env.get("LEDGER_ID") or project or " ", log_settings.origin),
+        ledger_log_key=read(LOG_KEY, " ", log_settings.seed),
+        ledger_log_kms_key=(kms_key := read("LEDGER_LOG_KMS_KEY", " ", log_settings.key_version)),
+        ledger_log_vkey=read("LEDGER_LOG_VKEY", " ", log_settings.one_vkey(is_needed=bool(kms_key))),
+        ledger_log_former_keys=read("LEDGER_LOG_FORMER_KEYS", " ", log_settings.vkeys),
+        ledger_anchor_bucket=read("LEDGER_ANCHOR_BUCKET", " ", log_settings.bucket),
+        ledger_witnesses=read("LEDGER_WITNESSES", " ", log_settings.witnesses),
         ai_platform_api_key=env.get("AI_PLATFORM_API_KEY") or "",
         ai_platform_base_url=read("AI_PLATFORM_BASE_URL", "https://api.openai.com/v1", values.base_url),
         ai_platform_profile=read("AI_PLATFORM_PROFILE", UNKNOWN_UPSTREAM, _profile),
@@ -287,8 +312,8 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         paypal_webhook_roots=env.get("PAYPAL_WEBHOOK_ROOTS") or "",
         paypal_api_base=read("PAYPAL_API_BASE", "https://api-m.paypal.com", values.address),
         crypto_networks=read("CRYPTO_NETWORKS", " ", lambda text: parse_networks(text, env)),
-        crypto_spot_prices=read("CRYPTO_SPOT_PRICES", ",".join(SPOT_PRICES), _spot_prices),
-        crypto_screening=read("CRYPTO_SCREENING", "off", _screening),
+        crypto_spot_prices=read("CRYPTO_SPOT_PRICES", ",".join(values.SPOT_PRICES), values.spot_prices),
+        crypto_screening=read("CRYPTO_SCREENING", "off", values.one_of("off", "chainalysis")),
         coinbase_api_base=read("COINBASE_API_BASE", "https://api.exchange.coinbase.com", values.address),
         kraken_api_base=read("KRAKEN_API_BASE", "https://api.kraken.com", values.address),
         chain_sources=parse_chain_sources(env, read),
@@ -377,18 +402,3 @@ def _profile(text: str) -> str:
     if text not in UPSTREAM_PROFILES:
         raise ValueError(f"names no known profile; known are {', '.join(UPSTREAM_PROFILES)}")
     return text
-
-
-def _screening(text: str) -> str:
-    if text not in SCREENINGS:
-        raise ValueError(f"must be one of {', '.join(SCREENINGS)}")
-    return text
-
-
-def _spot_prices(text: str) -> tuple[str, ...]:
-    found = tuple(part.strip() for part in text.split(",") if part.strip())
-    if found == ("none",):
-        return ()
-    if not set(found) <= set(SPOT_PRICES) or len(set(found)) != len(found):
-        raise ValueError(f"must be none, or some of {', '.join(SPOT_PRICES)}, comma-separated")
-    return found

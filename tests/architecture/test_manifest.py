@@ -31,7 +31,8 @@ MANIFEST = yaml.safe_load(TEXT)
 ENDPOINTS = MANIFEST["endpoints"]
 PAID = {"PAYMENT_PROVIDERS": ",".join(PROVIDERS)}
 """Plain settings of a project that uses every payment provider."""
-VALUES = {"LEDGER_SIGNING_KEY": f"test-1:{'A' * 43}=", "MARKS_SECRET": "sixteen characters"}
+SEED = f"{'A' * 43}="
+VALUES = {"LEDGER_SIGNING_KEY": f"test-1:{SEED}", "LEDGER_LOG_KEY": SEED, "MARKS_SECRET": "sixteen characters"}
 TIMEOUT_SECONDS = {"httpsTrigger": 540, "eventTrigger": 540, "scheduleTrigger": 300}
 VENDORS = {"openai", "stripe", "web3", "paypalrestsdk", "google.cloud.pubsub_v1", "marshmallow", "firebase_functions"}
 LOAD = """

@@ -126,8 +126,7 @@ def test_a_storage_that_is_away_is_unavailable(monkeypatch):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{nobody.getsockname()[1]}")
-        monkeypatch.setattr("shared.platform.storage.objects.RETRY", None)
-        away = CloudObjects("demo-objects", "images")
+        away = CloudObjects("demo-objects", "images", retry_seconds=0.01)
 
         for call in (
             lambda: away.put("a", b"x", "image/png"),

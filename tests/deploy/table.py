@@ -12,7 +12,7 @@ USERS = "roles/firebaseauth.admin"
 USERS_READ = "roles/firebaseauth.viewer"
 TRIGGERED = {EVENTS, INVOKER}
 
-KEY, MARKS, AI = "LEDGER_SIGNING_KEY", "MARKS_SECRET", "AI_PLATFORM_API_KEY"
+KEY, LOG, MARKS, AI = "LEDGER_SIGNING_KEY", "LEDGER_LOG_KEY", "MARKS_SECRET", "AI_PLATFORM_API_KEY"
 STRIPE, STRIPE_HOOK, PAYPAL = "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "PAYPAL_CLIENT_SECRET"
 
 
@@ -136,7 +136,7 @@ FUNCTIONS = {
         concurrency=1,
         instances_max=3,
         seconds=300,
-        secrets=(KEY, MARKS, STRIPE, PAYPAL),
+        secrets=(KEY, LOG, MARKS, STRIPE, PAYPAL),
         roles={DATABASE, OBJECTS, TOPICS, USERS},
         invokers=("itself",),
     ),

@@ -101,7 +101,7 @@ def test_deploy_never_shows_a_secret(google, small, capfd):
 
     shown = "\n".join(listener(small).lines) + "".join(capfd.readouterr())
     stored = [payload.decode() for payload in google.state.projects[SHOP].payloads.values()]
-    assert len(stored) == 3
+    assert len(stored) == 4
     assert MODEL_KEY in stored
     assert not [secret for secret in stored if secret in shown or secret.rpartition(":")[2][:12] in shown]
     assert not [secret for secret in stored if secret in small.settings.path.read_text()]
@@ -218,7 +218,7 @@ def test_deploy_interrupted_after_every_change_ends_the_same(google, small, tmp_
                 continue
             break
     step_by_step = world_of(google, small)
-    assert runs == 21, "each of 20 changes had a run of its own, the last run had none"
+    assert runs == 22, "each of 21 changes had a run of its own, the last run had none"
 
     google.reset()
     at_once = new_project(google, tmp_path_factory.mktemp("at-once"))

@@ -24,6 +24,7 @@ def laptop_settings(*, upstream: Upstream) -> dict[str, str]:
         "AI_UPSTREAM_ENDING_API_KEY": "sk-laptop",
         "AI_UPSTREAM_ENDING_PROFILE": "openai",
         "LEDGER_SIGNING_KEY": f"test-1:{TEST_SEED}",
+        "LEDGER_LOG_KEY": TEST_SEED,
         "WELCOME_BONUS_REQUIRES": "any",
     }
 

@@ -8,8 +8,9 @@ from emulator.cloud.checks.project import SECRET_SHAPED, ProjectFacts, Secret
 from emulator.cloud.checks.settings import EXAMPLE_KEY, is_placeholder, problems_of
 from shared.bootstrap.secrets import MARKS, every_secret, project_secrets, secrets_of
 from shared.kernel.chain_settings import CHAIN_SETTING, holds_key
+from shared.kernel.log_settings import seed as log_seed
 from shared.kernel.setting_values import marks_secrets
-from shared.kernel.settings import SIGNING_KEY, UPSTREAM_KEY, SigningKey, parse_signing_keys
+from shared.kernel.settings import LOG_KEY, SIGNING_KEY, UPSTREAM_KEY, SigningKey, parse_signing_keys
 
 ENABLED, DESTROYED = "ENABLED", "DESTROYED"
 SECRETS = frozenset(every_secret())
@@ -202,6 +203,8 @@ def _problem_of(name: str, value: str) -> str | None:
     try:
         if name == SIGNING_KEY:
             parse_signing_keys(value)
+        elif name == LOG_KEY:
+            log_seed(value)
         elif name == MARKS:
             marks_secrets(is_laptop=False)(value)
     except ValueError as error:

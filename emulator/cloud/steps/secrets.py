@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from emulator.cloud.given_secrets import WHERE, given_secret
-from emulator.cloud.keys import KEY, MARKS, make_key, make_marks
+from emulator.cloud.keys import KEY, MARKS, make_key, make_log_key, make_marks
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Change, Project
 from emulator.cloud.secret_manager import ENABLED, SecretManager
 from shared.bootstrap.secrets import project_secrets
-from shared.kernel.settings import SigningKey, parse_signing_keys
+from shared.kernel.settings import LOG_KEY, SigningKey, parse_signing_keys
 
 REMEDY = (
     "add a version with all keys, the one that signs in front (docs/operating/add-a-signing-key.md). If you know that "
     "nothing was signed with an earlier version, disable that version instead."
 )
-MADE = {KEY: make_key, MARKS: make_marks}
+MADE = {KEY: make_key, LOG_KEY: make_log_key, MARKS: make_marks}
 """Secrets that nobody types: made on this machine, and stored without being shown."""
 
 

@@ -19,7 +19,6 @@ T = TypeVar("T")
 TIMEOUT_SECONDS = 30.0
 """Time limit of one attempt, enough for a large object on a slow day."""
 RETRY_SECONDS = 60.0
-RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
 """Retry for every call. Uploads have a precondition and other calls are idempotent, so that each may be repeated."""
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
 SHA256 = "sha256"
@@ -29,7 +28,15 @@ FAILED = (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException,
 class CloudObjects:
     """Bucket on Cloud Storage, whose client is made at its first use. Safe to share between threads."""
 
-    def __init__(self, project: str, bucket: str) -> None:
+    def __init__(
+        self,
+        project: str,
+        bucket: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self._limits = {"timeout": timeout_seconds, "retry": DEFAULT_RETRY.with_timeout(retry_seconds)}
         self._project = project
         self._name = bucket
         self._is_emulated = bool(os.environ.get(EMULATOR_VARIABLE))
@@ -51,7 +58,7 @@ class CloudObjects:
 
     def find(self, name: str) -> ObjectInfo | None:
         """Return the metadata of the object with this name, or None; see `Objects.find`."""
-        blob = self._call_storage(lambda: self._opened().get_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
+        blob = self._call_storage(lambda: self._opened().get_blob(name, **self._limits))
         if blob is None:
             return None
         return ObjectInfo(
@@ -69,9 +76,7 @@ class CloudObjects:
         blob = self._opened().blob(name)
         try:
             content: bytes = self._call_storage(
-                lambda: blob.download_as_bytes(
-                    start=first or None, end=last, raw_download=True, timeout=TIMEOUT_SECONDS, retry=RETRY
-                )
+                lambda: blob.download_as_bytes(start=first or None, end=last, raw_download=True, **self._limits)
             )
         except exceptions.NotFound:
             raise ObjectNotFound from None
@@ -80,7 +85,7 @@ class CloudObjects:
     def delete(self, name: str) -> None:
         """Remove an object if there is one; see `Objects.delete`."""
         try:
-            self._call_storage(lambda: self._opened().delete_blob(name, timeout=TIMEOUT_SECONDS, retry=RETRY))
+            self._call_storage(lambda: self._opened().delete_blob(name, **self._limits))
         except exceptions.NotFound:
             return
 
@@ -113,18 +118,16 @@ class CloudObjects:
         blob = self._opened().blob(name)
         blob.metadata = {SHA256: hashlib.sha256(content).hexdigest()}
         blob.cache_control = "private, no-store"
-        blob.upload_from_string(
-            content, content_type=content_type, if_generation_match=0, timeout=TIMEOUT_SECONDS, retry=RETRY
-        )
+        blob.upload_from_string(content, content_type=content_type, if_generation_match=0, **self._limits)
 
     def _listed(self, prefix: str, limit: int) -> list[str]:
-        blobs = self._opened().list_blobs(prefix=prefix, max_results=limit, timeout=TIMEOUT_SECONDS, retry=RETRY)
+        blobs = self._opened().list_blobs(prefix=prefix, max_results=limit, **self._limits)
         return sorted(blob.name for blob in blobs)[:limit]
 
     def _create_bucket(self) -> None:
         """Create the bucket on the emulator. In production the deployment creates the bucket."""
         try:
-            self._opened().create(timeout=TIMEOUT_SECONDS, retry=RETRY)
+            self._opened().create(**self._limits)
         except exceptions.Conflict:
             return
 

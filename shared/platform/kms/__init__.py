@@ -1,0 +1,1 @@
+"""Adapter of Google Cloud KMS."""

@@ -1,0 +1,1 @@
+"""Adapter of witnesses of the transparency log."""
