@@ -42,6 +42,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "secretmanager.versions.get",
         "secretmanager.versions.list",
     ),
+    "roles/cloudkms.admin": ("cloudkms.keyRings.*", "cloudkms.cryptoKeys.*", "cloudkms.cryptoKeyVersions.update"),
+    "roles/cloudkms.signer": ("cloudkms.cryptoKeyVersions.useToSign",),
+    "roles/cloudkms.publicKeyViewer": ("cloudkms.cryptoKeyVersions.viewPublicKey",),
     "roles/pubsub.admin": ("pubsub.*",),
     "roles/pubsub.editor": (
         "pubsub.topics.create",

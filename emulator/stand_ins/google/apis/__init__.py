@@ -54,6 +54,7 @@ BY_HOST: Mapping[str, Api] = {
     "billingbudgets.googleapis.com": Api(documents=("billingbudgets.v1",), modules=()),
     "artifactregistry.googleapis.com": Api(documents=("artifactregistry.v1",), modules=("artifacts",)),
     "cloudbuild.googleapis.com": Api(documents=("cloudbuild.v1",), modules=()),
+    "cloudkms.googleapis.com": Api(documents=("cloudkms.v1",), modules=("kms",)),
     "compute.googleapis.com": Api(documents=("compute.v1",), modules=("small",)),
     "runtimeconfig.googleapis.com": Api(documents=("runtimeconfig.v1beta1",), modules=()),
     "firebaseappcheck.googleapis.com": Api(documents=("firebaseappcheck.v1",), modules=("app_check",)),
