@@ -1,7 +1,7 @@
 """Plan of one batch: the commands that share the next commit, and the answers or waits of the others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Delete, Write
@@ -102,7 +102,7 @@ class Batch:
             self.kept.append(job)
             return
         try:
-            decision = decide(self.account, job.command, self.now, kid=self.kid, archive=self.archive)
+            decision = self._decided(job)
             extra = job.extra_writes(decision.receipt) if job.extra_writes else ()
         except RestNotRead:
             self._keep_for_the_rest(job)
@@ -114,6 +114,23 @@ class Batch:
             job.tell(error)
         else:
             self._accept(job, decision, extra)
+
+    def _decided(self, job: Job) -> Decision[Receipt]:
+        """Decide on the job's commands, each on the account after the one before. Raises the errors of `decide`."""
+        decision = decide(self.account, job.command, self.now, kid=self.kid, archive=self.archive)
+        for command in job.beside:
+            after = decide(decision.account, command, self.now, kid=self.kid, archive=decision.next_archive)
+            decision = replace(
+                after,
+                entries=(*decision.entries, *after.entries),
+                archive=replace(
+                    after.archive,
+                    lots={**decision.archive.lots, **after.archive.lots},
+                    holds={**decision.archive.holds, **after.archive.holds},
+                ),
+                receipt=decision.receipt,
+            )
+        return decision
 
     def _expire_before(self, job: Job) -> None:
         """Let the commit hold the first expiries alone. The job is decided again behind them."""

@@ -1,7 +1,7 @@
 """Committer of commands: coalesce commands, decide, write under preconditions, and resolve unclear outcomes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from shared.kernel.clock import Clock
@@ -57,15 +57,21 @@ class Committer:
         self._round_trip = ROUND_TRIP_SECONDS
 
     def execute(
-        self, uid: Uid, command: AccountCommand[R], extra_writes: ExtraWrites[R] | None = None
+        self,
+        uid: Uid,
+        command: AccountCommand[R],
+        extra_writes: ExtraWrites[R] | None = None,
+        beside: Sequence[Command] = (),
     ) -> CommandAnswer[R]:
         """Execute one command, commit the extra writes together with the command, and return the answer; see
         `execute_all`.
 
+        The commands `beside` leave no records, and are executed in the same commit or not at all.
+
         Raises PreconditionFailed, with nothing done, if a document of the extra writes, and not the account, fails its
         precondition.
         """
-        [done] = self._lanes.answers(uid, [Job(command, self._deadline(), extra_writes)])
+        [done] = self._lanes.answers(uid, [Job(command, self._deadline(), extra_writes, beside)])
         return cast("CommandAnswer[R]", done)
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[CommandAnswer[Receipt]]:
@@ -134,7 +140,7 @@ class Committer:
             return Snapshot(head=warm, is_fresh=False)
         lane.warm = None
         rest_lots = max(job.rest_lots for job in jobs)
-        snapshot = self._store.read(lane.uid, [job.command for job in jobs], rest_lots)
+        snapshot = self._store.read(lane.uid, [each for job in jobs for each in job.commands], rest_lots)
         self._recognise(snapshot, jobs)
         if lane.unsettled is not None and lane.unsettled != (snapshot.head.version,):
             lane.unsettled = None
@@ -200,7 +206,7 @@ class Committer:
         for job, decision in batch.accepted:
             job.note_attempt(nonce, decision.entries, decision.receipt)
         try:
-            version = self._write(self._writes(batch, nonce))
+            version, extra = self._write(self._writes(batch, nonce))
         except PreconditionFailed:
             self._lost(lane, batch)
         except OutcomeUnknown:
@@ -214,7 +220,7 @@ class Committer:
             self._is_unclear(lane, batch)
             raise
         else:
-            self._won(lane, batch, version)
+            self._won(lane, batch, version, extra)
             return [*self._refused(batch), *batch.behind]
         return [job for job in batch.everyone() if job.answer is None]
 
@@ -228,19 +234,21 @@ class Committer:
         except (ValueError, OverflowError) as error:
             raise InvalidWrite(f"This cannot be stored: {error}") from error
 
-    def _write(self, writes: Sequence[Write]) -> Version:
+    def _write(self, writes: Sequence[Write]) -> tuple[Version, Mapping[str, Version]]:
+        """Commit, and return the account's new version and the versions of the callers' own documents, by path."""
         started = self._clock.monotonic()
-        version = self._store.commit(writes)
+        committed = self._store.commit(writes)
         self._round_trip = 0.8 * self._round_trip + 0.2 * (self._clock.monotonic() - started)
-        return version
+        return committed
 
-    def _won(self, lane: Lane, batch: Batch, version: Version) -> None:
+    def _won(self, lane: Lane, batch: Batch, version: Version, extra: Mapping[str, Version]) -> None:
         lane.unsettled = lane.failed_on = None
         account = batch.account
         self._warm(lane, Head(account=account, number=batch.head.number + 1, version=version))
         decisions = {id(job): decision for job, decision in batch.accepted}
         for job, decision in batch.accepted:
-            job.tell(CommandAnswer(receipt=decision.receipt, is_replay=False))
+            versions = extra if job.extra_writes else {}
+            job.tell(CommandAnswer(receipt=decision.receipt, is_replay=False, versions=versions))
         for job, twin in batch.twins:
             job.tell(replayed(job, twin_record(twin, decisions[id(twin)])))
 
@@ -299,7 +307,7 @@ class Committer:
         """Commit the unchanged account on the precondition of an unclear commit, so that the refusals are final."""
         account, rejected = batch.head.account, [job for job, _ in batch.rejected]
         try:
-            version = self._write(self._store.account_writes(batch.head, account, self._new_nonce()))
+            version, _ = self._write(self._store.account_writes(batch.head, account, self._new_nonce()))
         except PreconditionFailed:
             self._linger()
             return rejected

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -30,10 +30,15 @@ WARM_ACCOUNTS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandAnswer(Generic[R_co]):
-    """Receipt of a done command. `is_replay`: an earlier call had done the operation."""
+    """Receipt of a done command. `is_replay`: an earlier call had done the operation.
+
+    `versions` has the versions of the extra writes by path; empty without extra writes, and if another look at the
+    store told that the command is done.
+    """
 
     receipt: R_co
     is_replay: bool
+    versions: Mapping[str, Version] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,7 @@ class Job:
         "_asleep",
         "answer",
         "attempts",
+        "beside",
         "command",
         "deadline",
         "extra_writes",
@@ -65,16 +71,27 @@ class Job:
         "siblings",
     )
 
-    def __init__(self, command: Command, deadline: float, extra_writes: ExtraWrites[Any] | None = None) -> None:
-        """Make an undecided job. `deadline` is the monotonic time in seconds after which nobody retries the job."""
+    def __init__(
+        self,
+        command: Command,
+        deadline: float,
+        extra_writes: ExtraWrites[Any] | None = None,
+        beside: Sequence[Command] = (),
+    ) -> None:
+        """Make an undecided job. `deadline` is the monotonic time in seconds after which nobody retries the job.
+
+        The commands `beside` leave no records. They are executed in the commit of `command`, or not at all.
+        """
+        assert all(each.record == "none" for each in beside), "the record of the first command answers for no other"
         self.command = command
+        self.beside = beside
         self.deadline = deadline
         self.extra_writes = extra_writes
         self._asleep = threading.Lock()
         self._asleep.acquire()
         self.answer: CommandAnswer[Receipt] | BaseException | None = None
         """Answer or error for the caller; None while the job is undecided."""
-        self.needs_read = _names_something_new(command)
+        self.needs_read = any(map(_names_something_new, self.commands))
         """True if the command must be decided on a state that was just read."""
         self.is_ambiguous = False
         """True while an unclear commit may have executed the command."""
@@ -88,6 +105,11 @@ class Job:
         """Nonces of the commits that contained the command, to tell an own commit from a replay."""
         self.attempts: list[CommitAttempt] = []
         """Commits that contained the command and may have taken effect. Empty for a command that leaves a record."""
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """The job's commands, in their order."""
+        return (self.command, *self.beside)
 
     def note_attempt(self, nonce: str, entries: Sequence[Entry], receipt: Receipt) -> None:
         """Note a commit that is about to contain the command.

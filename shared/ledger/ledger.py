@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Document, Documents, PreconditionFailed
+from shared.kernel.documents import Document, Documents, PreconditionFailed, Version, Write
 from shared.kernel.due import DuePlace
 from shared.kernel.events import Alerts
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid, random_token
@@ -91,6 +91,20 @@ class Ledger:
         Raises the errors of `Committer.execute`.
         """
         return self._outcome(self._watched(lambda: self._committer.execute(uid, command, extra_writes)))
+
+    def execute_together(self, uid: Uid, commands: Sequence[Command], writes: Sequence[Write]) -> Mapping[str, Version]:
+        """Execute the commands and the caller's own writes in one commit, or none of them.
+
+        The commands leave no record (`record` is `none`), so one of the writes must be a Create that is refused for
+        ever after. Return the versions of the written documents, by path; empty if the outcome was unclear at first and
+        then found in the journal. Raises PreconditionFailed, with nothing done, if one of the writes is refused, and
+        the errors of `Committer.execute`.
+        """
+        first, *beside = commands
+        answer: CommandAnswer[Receipt] = self._watched(
+            lambda: self._committer.execute(uid, first, lambda _: writes, beside)
+        )
+        return answer.versions
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[Outcome[Receipt]]:
         """Execute each command exactly once, in one commit if possible, and return the outcomes in the order of the

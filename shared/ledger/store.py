@@ -182,9 +182,18 @@ class AccountStore:
         sealed = self._seals.data(account, head.number + 1, nonce)
         return account_writes(account.uid, sealed, plain_fields(account), head.version)
 
-    def commit(self, writes: Sequence[Write]) -> Version:
-        """Write all or nothing, and return the account's new version. Raises the errors of `Documents.commit`."""
-        return committed_version(self._documents.commit(writes))
+    def commit(self, writes: Sequence[Write]) -> tuple[Version, Mapping[str, Version]]:
+        """Write all or nothing, and return the account's new version, and the versions of documents of others, by path.
+
+        Raises the errors of `Documents.commit`.
+        """
+        versions = self._documents.commit(writes)
+        others = {
+            write.path: version
+            for write, version in zip(writes, versions, strict=True)
+            if not write.path.startswith("accounts/")
+        }
+        return committed_version(versions), others
 
     def entry_above(self, head: Head, last: int) -> int | None:
         """Return the seq of the first entry stored above `head`, up to `last`. The ledger did not write such an entry.

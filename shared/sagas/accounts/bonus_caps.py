@@ -116,6 +116,11 @@ class BonusCaps:
         more = DomainCount(day=day, today=count.on(day) + 1, total=count.total + 1, paid_at=count.paid_at)
         return _written(domain, found[0], more)
 
+    def has_paid(self, email: str) -> bool:
+        """Return True if it is recorded that a user of the address's domain has paid, or no cap applies."""
+        domain = self.domain(email)
+        return domain is None or counted(self._documents.get_all(domain.paths)).paid_at is not None
+
     def paid(self, email: str) -> None:
         """Record that a user with this address has paid. A repeated call changes nothing. Raises PreconditionFailed."""
         domain = self.domain(email)

@@ -116,6 +116,15 @@ class MailboxDebts:
             self._change(_path(mark), lambda debt: debt.with_departed(owed_for, amount))
             log("mailbox_debt_came_late", payment=payment, amount=amount)
 
+    def is_clear(self, uid: Uid) -> bool:
+        """Return True if `purchased` would change nothing: no debt is owed, and the user's domain has paid before."""
+        email = self._email(uid)
+        if email is None:
+            return True
+        found = self._documents.get_all([_path(mark) for mark in self._marks(email)])
+        is_owed = any(_debt(document.data).owed for document in found if document is not None)
+        return not is_owed and self._caps.has_paid(email)
+
     def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
         """Note that a user has paid, and pay the mailbox's debt with the credits of this payment, by `lots` (µcr).
 

@@ -82,6 +82,7 @@ class Leases:
             document=document,
             seconds=seconds,
             fence=lease.fence + 1,
+            heir=changes or {},
         )
         try:
             leased.save(changes or {}, *also)
@@ -104,6 +105,7 @@ class Leases:
             document=document,
             seconds=seconds,
             fence=lease.fence + 1,
+            heir=changes,
             claiming=changes,
         )
 
@@ -137,6 +139,8 @@ class LeasedDocument:
     noted_also: dict[str, Write] = field(default_factory=dict)
     parsed: object | None = None
     """The content as a value: from `content`, or from the last change. None if the content was not parsed yet."""
+    heir: Data = field(default_factory=dict)
+    """Changes that a claim writes, such as the time after which another worker takes over."""
     claiming: Data | None = None
     """Changes to write with the claim, which the first save makes. None: the document is claimed."""
 
@@ -213,6 +217,28 @@ class LeasedDocument:
         """Save for the last time, and free the lease, so that the next worker can claim at once."""
         self._write({**changes, "lease": self._lease(held=False)}, also)
 
+    def last_writes(self, changes: Data, *also: Write) -> list[Write]:
+        """Return the writes of a last save, see `free`, for a commit of another that writes more.
+
+        The caller tells the outcome by `was_freed`, or by nothing if the commit has failed.
+        """
+        fields = self._fields({**changes, "lease": self._lease(held=False)})
+        return [Patch(self.path, fields, self.document.version), *self._beside(also).values()]
+
+    def was_freed(self, version: Version | None, changes: Data, content: object | None = None) -> None:
+        """Go on from the version that a commit with `last_writes` has left; None if the version is not known.
+
+        The document is free then. The next save claims the document again.
+        """
+        fields = {**self._fields(changes), "lease": self._lease(held=False)}
+        known = Document(path=self.path, data={**self.data, **fields}, version=version)
+        found = known if version is not None else self.documents.get(self.path)
+        if found is None or (found is not known and is_leased(found.data, self.clock.now())):
+            raise LeaseLost(self.path)
+        self.document, self.parsed = found, content if found is known else None
+        self.noted, self.noted_also, self.claiming = {}, {}, self.heir
+        self.fence += 1
+
     def open(self, data: Data, also: Sequence[Write]) -> None:
         """Create the document, claimed by this worker; see `Leases.create`."""
         lease = self._lease(held=True)
@@ -223,14 +249,19 @@ class LeasedDocument:
 
     def _write(self, changes: Mapping[str, Value], also: Sequence[Write]) -> None:
         lease = cast("Mapping[str, Value]", changes["lease"])
-        fields = {**(self.claiming or {}), **self.noted, **changes}
-        beside = {**self.noted_also, **{write.path: write for write in also}}
+        fields, beside = self._fields(changes), self._beside(also)
         self.noted, self.noted_also = {}, {}
         version = self._committed([Patch(self.path, fields, self.document.version), *beside.values()], lease)
         if version is None:
             raise LeaseLost(self.path)
         self.document, self.claiming = Document(path=self.path, data={**self.data, **fields}, version=version), None
         self._follow(changes, None)
+
+    def _fields(self, changes: Mapping[str, Value]) -> dict[str, Value]:
+        return {**(self.claiming or {}), **self.noted, **changes}
+
+    def _beside(self, also: Sequence[Write]) -> dict[str, Write]:
+        return {**self.noted_also, **{write.path: write for write in also}}
 
     def _follow(self, changes: Data, content: object | None) -> None:
         """Keep the parsed content in step with these changes. Without the new content, forget the parsed content."""

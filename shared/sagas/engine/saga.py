@@ -161,9 +161,24 @@ class Runner:
 
         The saga before must be over. `content`: the document's content after `changes`; see `LeasedDocument.note`.
         """
-        before, saga, now = progress_of(leased.data), self._current[name], self._clock.now()
+        progress = self._begun(leased, name, args, self._clock.now())
+        leased.note({**(changes or {}), "saga": progress.to_data()}, *also, content=content)
+        log("saga_begun", path=leased.path, saga=progress.id)
+
+    def ended_saga(self, leased: LeasedDocument, name: str, args: Data, done: Mapping[str, Data]) -> Data:
+        """Return the changes of a document by which the saga `name` has run as a whole, in one commit of another.
+
+        `done` has the results of the steps. The saga before must be over.
+        """
+        now = self._clock.now()
+        begun = self._begun(leased, name, args, now)
+        log("saga_completed", path=leased.path, saga=begun.id)
+        return {"saga": replace(begun, phase="completed", done=done).to_data()}
+
+    def _begun(self, leased: LeasedDocument, name: str, args: Data, now: Millis) -> Progress:
+        before, saga = progress_of(leased.data), self._current[name]
         assert before is None or before.is_over, "one saga at a time"
-        progress = Progress(
+        return Progress(
             name=saga.name,
             version=saga.version,
             number=1 if before is None else before.number + 1,
@@ -172,8 +187,6 @@ class Runner:
             begun_at=now,
             step_begun_at=now,
         )
-        leased.note({**(changes or {}), "saga": progress.to_data()}, *also, content=content)
-        log("saga_begun", path=leased.path, saga=progress.id)
 
     def run_saga(self, leased: LeasedDocument) -> Outcome:
         """Run the saga as far as possible now, and return the outcome.

@@ -66,7 +66,7 @@ class Cancellations:
         log("checkout_cancelled", payment=payment_id, provider=payment.provider)
 
     def give_up(self, payment_id: str) -> bool:
-        """Close a cancelled checkout for good. Return True if its place is free.
+        """Close a cancelled checkout for good. Return True if the place is free.
 
         False if the checkout was not cancelled, or money came or is on its way. Raises PaymentBusy,
         ProviderUnavailable, ProviderNotConfigured.

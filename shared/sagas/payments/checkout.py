@@ -84,7 +84,7 @@ class Checkouts:
     def begin_checkout(
         self, wanted: PackageOrder, operation: OperationId, fingerprint: str, *, has_key: bool = True
     ) -> Payment:
-        """Return the payment, open at its provider. Without a key, no earlier call can have begun the payment.
+        """Return the payment, open at the provider. Without a key, no earlier call can have begun the payment.
 
         Raises AccountFrozen, AccountClosed, PackageNotFound, PackageLimitReached, TooManyCheckouts,
         ProviderNotConfigured, IdempotencyMismatch, ProviderRefused (the payment has failed), ProviderUnavailable and
@@ -130,7 +130,7 @@ class Checkouts:
         )
 
     def _resume(self, known: Payment, fingerprint: str) -> Payment:
-        """Return the payment of a repeated request, once it is open. If no worker has opened the payment, open it here.
+        """Return the open payment of a repeated request. If no worker has opened the payment, open the payment here.
 
         Raises IdempotencyMismatch, ProviderNotConfigured, ProviderRefused, ProviderUnavailable, PaymentBusy.
         """
@@ -235,7 +235,7 @@ class Checkouts:
         return self._told(answer.payment)
 
     def _asked(self, payment: Payment) -> "_Answer":
-        """Open the payment at its provider, and return the payment with the provider's ids and checkout address.
+        """Open the payment at the provider, and return the payment with the provider's ids and checkout address.
 
         If the provider names another customer than is known, the customer is stored beside the payment. Raises
         ProviderRefused, ProviderUnavailable.
@@ -296,13 +296,13 @@ def _creation(payment: Payment, now: Millis) -> list[Write]:
 
 
 def _fields(payment: Payment, now: Millis) -> dict[str, Value]:
-    """Return the payment's fields with the time of its next poll."""
+    """Return the payment's fields with the time of the next poll."""
     due_at = next_poll(payment, now) if payment.is_opened else None
     return {**fields_of(payment), "due_at": None if due_at is None else to_datetime(due_at)}
 
 
 def _answer(payment: Payment) -> Payment:
-    """Return the payment as the first caller got it. Raises ProviderRefused if the provider refused the payment."""
+    """Return the payment as for the first caller. Raises ProviderRefused if the provider refused the payment."""
     if not payment.is_opened and payment.seen.stage == "failed":
         raise ProviderRefused(payment.provider, payment.seen.failure or "")
     return payment

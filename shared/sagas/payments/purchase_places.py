@@ -75,7 +75,7 @@ class PurchasePlaces:
         return self._places(payment.uid).with_payment(payment, self._clock.now()).write()
 
     def begin(self, payment: Payment) -> Payment:
-        """Take a place for the payment's checkout, and return the payment as first begun under its id.
+        """Take a place for the payment's checkout, and return the payment as first begun under that id.
 
         If an earlier request took the place, its terms, times and key count, so that the provider is asked the same
         again. Raises TooManyCheckouts, IdempotencyMismatch, and PaymentBusy if others keep taking places meanwhile.

@@ -34,9 +34,10 @@ from shared.payments.store import (
 )
 from shared.sagas.engine.leases import LeasedDocument, LeaseLost
 from shared.sagas.engine.saga import Progress, Runner, progress_of
+from shared.sagas.payments.crediting import FRESH
 from shared.sagas.payments.leased_payment import freed_after_error, note_payment, payment_of
 from shared.sagas.payments.payment_claims import PATIENCE_SECONDS, PaymentClaims
-from shared.sagas.payments.steps import FRESH, PaymentSteps, refund_begun
+from shared.sagas.payments.steps import PaymentSteps, refund_begun
 
 Act = Callable[[LeasedDocument, Runner], None]
 """Function that acts on a payment that is in step with the provider: notes a change, or begins a saga."""
@@ -78,6 +79,7 @@ class Settlement:
         self._providers = providers
         self._claims = PaymentClaims(documents, clock)
         self._runner = Runner(steps.sagas, clock, alerts)
+        self._crediting = steps.crediting
         self._alerts = alerts
         self._clock = clock
 
@@ -240,7 +242,7 @@ class Settlement:
         """Carry out the next action of a payment. Return True if the payment must be looked at again at once.
 
         A payment that waits is polled later. A parked payment raises an alert for an operator. Any action but capture
-        and refund is a saga of its name.
+        and refund is the name of a saga.
         """
         if plan.action == "wait":
             self._note(leased, payment)
@@ -255,6 +257,8 @@ class Settlement:
         if plan.action == "refund":
             return self._give_back(leased, payment)
         args: Mapping[str, Value] = {**plan.args, "asked_at": asked_at}
+        if plan.action == "top_up" and self._crediting.credit_at_once(leased, self._runner, payment, args):
+            return True
         told = view_of(payment, self._clock.now())
         self._runner.begin_saga(leased, plan.action, args, fields_of(payment), told, content=payment)
         return True
@@ -274,8 +278,8 @@ class Settlement:
 
         A refusal may leave the order unchanged, so that the user can try again.
         """
+        leased.flush()  # a second worker must not begin to capture
         self._note(leased, payment)
-        leased.flush()  # its listener sees that it is being confirmed
         try:
             self.provider(payment.provider).capture(payment.refs, f"capture:{payment.id}")
         except ProviderRefused as refusal:
@@ -322,7 +326,7 @@ class Settlement:
     def _note(self, leased: LeasedDocument, payment: Payment) -> None:
         """Note the payment, if the noted or stored payment differs.
 
-        A payment that is over gives up its slot among the user's purchases of a limited package.
+        A payment that is over gives up the slot among the user's purchases of a limited package.
         """
         freed, also = without_slot(payment) if payment.is_over else (payment, ())
         if freed == payment_of(leased) and not also:

@@ -4,32 +4,31 @@
     follow    suspend · take back · give back · reinstate      only forward
     refund    withdraw · refund (pivot)
 
-Every effect on the account has an operation of its own, so effect and result are one commit. A worker that repeats a
+Every effect on the account has an own operation, so effect and result are one commit. A worker that repeats a
 step, soon or late, gets the first result.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
-from shared.kernel.clock import DAY, SECOND, Clock, Millis, to_datetime
+from shared.kernel.clock import Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Data, Documents, Patch, Value
 from shared.kernel.errors import IdempotencyMismatch, Rejected
-from shared.kernel.ids import HoldId, LotId, OperationId, Uid, operation_id
+from shared.kernel.events import log
+from shared.kernel.ids import HoldId, LotId, OperationId
 from shared.kernel.money import Micro
-from shared.ledger.about import AboutTags, Purpose, about
-from shared.ledger.account import PRIORITY_PAID, PRIORITY_PROMOTIONAL
+from shared.ledger.about import AboutTags
 from shared.ledger.commands import (
     Annul,
     Command,
-    Grant,
     Reinstate,
     Restore,
     Reverse,
     Suspend,
 )
-from shared.ledger.errors import AccountClosed
+from shared.ledger.errors import AccountClosed, LotExists
 from shared.ledger.hold_names import hold_id
 from shared.ledger.ledger import Ledger
 from shared.payments.chains.payouts import PlannedPayout, terms_of
@@ -39,11 +38,9 @@ from shared.payments.payment import Payment, seen_in, share, with_applied
 from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
 from shared.payments.store import Payments, effect, refund_path
 from shared.sagas.engine.saga import Saga, Step, StepContext, StepResult, progress_of
+from shared.sagas.payments.crediting import FRESH, Crediting, DebtsOfLeavers, about_payment, granted, grants_of
 from shared.sagas.payments.leased_payment import payment_of, result_with
 
-FRESH: Millis = 5 * SECOND
-"""Time for which a provider's answer counts, if nothing was done there since. Settling a payment takes less."""
-GIFT = "promo:package"
 ANNULLED = "annulled"
 
 
@@ -54,18 +51,6 @@ class NotAsAgreed(Rejected):
 
     def __init__(self, problem: str) -> None:
         super().__init__("The payment is not as it was agreed.", problem=problem)
-
-
-class DebtsOfLeavers(Protocol):
-    """Debts of users who left, which the next purchase from the same mailbox pays."""
-
-    def purchased(self, uid: Uid, payment: str, lots: Sequence[tuple[LotId, Micro]]) -> None:
-        """Note that a user has paid, and pay the mailbox's debt with the credits of this payment, by `lots` (µcr)."""
-        ...
-
-    def remember_late(self, uid: Uid, payment: str, amount: int) -> None:
-        """Record the debt of a user who left for a payment whose money went back since: `amount` in all, in µcr."""
-        ...
 
 
 class StoredPayouts(Protocol):
@@ -94,6 +79,7 @@ class PaymentSteps:
         self._providers = providers
         self._clock = clock
         self._debts = debts
+        self.crediting = Crediting(ledger, debts, clock)
         self.sagas = (
             Saga(
                 name="top_up",
@@ -165,18 +151,16 @@ class PaymentSteps:
         and the payment's problem says that the money is to go back.
         """
         payment, at = payment_of(context.leased), cast("int", context.results["confirm"]["at"])
-        is_disputed = context.results["confirm"]["is_disputed"]
-        suspension = hold_id("dispute", payment.id, "grant") if is_disputed else None
+        is_disputed = bool(context.results["confirm"]["is_disputed"])
         try:
-            self._ledger.execute_all(payment.uid, [_grant(payment, *lot, at, suspension) for lot in payment.lots])
+            self._ledger.execute_all(payment.uid, grants_of(payment, at, is_disputed=is_disputed))
         except AccountClosed:
             return self._done(replace(payment, problem=ACCOUNT_CLOSED))
+        except LotExists:
+            log("payment_credited_before", "WARNING", payment=payment.id)  # lots have the payment's name
         if self._debts is not None:
             self._debts.purchased(payment.uid, payment.id, payment.lots)
-        aside = _paid(payment) if is_disputed else 0
-        granted = with_applied(payment, is_granted=True, suspension=suspension or "", aside=aside)
-        settled = replace(granted, settled_at=at)
-        return self._done(settled)
+        return self._done(granted(payment, at, is_disputed=is_disputed))
 
     # Brought to the provider's truth --------------------------------------------------------------------------------
 
@@ -191,7 +175,9 @@ class PaymentSteps:
         commands: list[Command] = []
         if before:
             operation = context.key(f"{step}:end")
-            commands.append(Reinstate(operation=operation, hold=HoldId(before), about=_about(payment, "dispute")))
+            commands.append(
+                Reinstate(operation=operation, hold=HoldId(before), about=about_payment(payment, "dispute"))
+            )
         hold = hold_id("dispute", payment.id, context.saga, step) if aside else None
         if hold is not None:
             commands.append(_suspension(payment, context.key(step), hold, aside))
@@ -328,39 +314,14 @@ def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: i
     is_whole = aside + payment.applied.taken >= _paid(payment)
     limits = None if is_whole else tuple(share(amount, aside, _paid(payment)) for _, amount in payment.lots)
     lots = tuple(lot for lot, _ in payment.lots)
-    told = _about(payment, "dispute" if payment.seen.is_disputed else "refund")
+    told = about_payment(payment, "dispute" if payment.seen.is_disputed else "refund")
     return Suspend(operation=operation, fingerprint=str(aside), lots=lots, limits=limits, hold=hold, about=told)
-
-
-def _grant(payment: Payment, lot: LotId, amount: Micro, at: Millis, suspension: HoldId | None) -> Grant:
-    is_paid = lot == payment.paid_lot
-    days = None if is_paid else payment.terms.bonus_days
-    return Grant(
-        operation=operation_id("payment", payment.id, "grant", lot),
-        fingerprint=payment.id,
-        amount=amount,
-        lot=lot,
-        source=_source(payment, lot),
-        priority=PRIORITY_PAID if is_paid else PRIORITY_PROMOTIONAL,
-        expires_at=None if days is None else at + days * DAY,
-        is_paid=is_paid,
-        suspension=suspension,
-        about=_about(payment, "purchase" if is_paid else "bonus"),
-    )
-
-
-def _about(payment: Payment, purpose: Purpose) -> AboutTags:
-    return about(purpose, ref=("payment", payment.id))
 
 
 def _taken_back(payment: Payment, step: str) -> AboutTags:
     """Return the tags that say why credits are taken back or return: a lost or turned dispute, or a refund."""
     is_disputed = step != "withdraw" and (payment.seen.lost > 0 or bool(payment.disputes))
-    return _about(payment, "dispute" if is_disputed else "refund")
-
-
-def _source(payment: Payment, lot: LotId) -> str:
-    return f"world:{payment.provider}" if lot == payment.paid_lot else GIFT
+    return about_payment(payment, "dispute" if is_disputed else "refund")
 
 
 def _paid(payment: Payment) -> int:

@@ -18,11 +18,11 @@ from shared.payments.store import PaymentFilter, PaymentNotFound
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.payments import MemoryProvider
 from shared.sagas.payments.checkout import CHECKOUT_LIFETIME
+from shared.sagas.payments.crediting import FRESH
 from shared.sagas.payments.payment_claims import PaymentBusy
 from shared.sagas.payments.purchase_places import OPEN_CHECKOUTS_MAX, PackageLimitReached, TooManyCheckouts
 from shared.sagas.payments.refunds import NotRefundable
 from shared.sagas.payments.settlement import ProviderNotConfigured
-from shared.sagas.payments.steps import FRESH
 from tests.support.faults import FaultyDocuments, Interrupted
 from tests.support.ledgers import UID, charge
 from tests.support.shop import BONUS, CREDITS, PACKAGE, Shop
@@ -203,8 +203,8 @@ def test_a_provider_is_asked_once_before_it_is_credited_and_once_more_after_a_ca
 
     made = shop.providers[provider].calls
     assert (made["truth"], made["capture"]) == ((1, 0) if provider == "stripe" else (2, 1))
-    # Seen to be confirmed if it is ours to take, claimed with money and owner recorded, credited, freed.
-    assert counted.commits == (3 if provider == "stripe" else 4)
+    # Claimed if the money is ours to take, then credited.
+    assert counted.commits == (1 if provider == "stripe" else 2)
 
 
 def test_an_answer_that_took_too_long_is_confirmed_before_anything_is_credited(shop):
