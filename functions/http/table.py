@@ -3,6 +3,7 @@
 from functions.http import (
     admin,
     admin_crypto,
+    admin_explain,
     admin_journals,
     admin_payments,
     admin_payouts,
@@ -60,6 +61,7 @@ ROUTES: tuple[Route, ...] = (
     *crypto_refund_address.routes,
     *admin.routes,
     *admin_journals.routes,
+    *admin_explain.routes,
     *admin_payments.routes,
     *admin_payouts.routes,
     *admin_crypto.routes,

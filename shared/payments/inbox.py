@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from shared.kernel.clock import DAY, MINUTE, SECOND, Clock, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed
+from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Query, Where
 from shared.kernel.due import DueList, DuePlace
 from shared.kernel.events import Alerts, log
 from shared.payments.ports import Notice, ProviderName
@@ -80,6 +80,11 @@ class Inbox:
     def due(self, limit: int, after: DuePlace | None = None) -> list[Document]:
         """Return the documents that are due for a sweep, behind `after`, the most overdue first, at most `limit`."""
         return DUE_NOTICES.page(self._documents, self._clock.now(), limit, after)
+
+    def about(self, payment: str, limit: int) -> list[Document]:
+        """Return at most `limit` stored notices about the payment with this id, in no order."""
+        query = Query(collection=COLLECTION, where=(Where("payment", "==", payment),), limit=limit)
+        return self._documents.query(query)
 
     def _creation(self, notice: Notice) -> tuple[Create, str]:
         """Return the write that stores a notice, and the reason why the notice is parked, empty if it is not.

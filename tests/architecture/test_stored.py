@@ -423,6 +423,7 @@ def _hear(services):
     notice = Notice(provider="stripe", id="evt_1", type="t", at=1, is_live=False, payment="pay_1", refs=refs)
     services.payments.inbox.store(notice)
     services.payments.inbox.due(1)
+    services.payments.inbox.about("pay_1", 1)
 
 
 def _migrate(services):

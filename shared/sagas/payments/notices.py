@@ -22,7 +22,7 @@ OBJECTS = ("session", "intent", "charge", "order", "capture")
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """The outcome of a notice. `payment` is the name of an unknown payment, if the notice is parked for that."""
+    """The outcome of a notice. `payment` names the payment that the notice is about; empty if there is none."""
 
     status: Status
     reason: str = ""
@@ -91,7 +91,7 @@ class PaymentInbox:
         if payment is None:
             return self._end_of_unknown(notice, refs, name)
         self._settlement.settle(name, refs, read=payment, happened_at=notice.at)
-        return _Ending("done")
+        return _Ending("done", payment=name)
 
     def _end_of_unknown(self, notice: Notice, refs: Refs, name: str) -> _Ending:
         """Return the outcome of a notice about a payment that is not stored.
@@ -127,7 +127,8 @@ class PaymentInbox:
         if ending.status == "parked":
             # Told before it is written: a worker that dies in between is followed, and an alert may be heard twice.
             self._alerts.alert("notice_parked", notice=document.id, reason=ending.reason, payment=ending.payment)
-        changes = ended(ending.status, self._clock.now(), ending.reason)
+        about = {"payment": ending.payment} if ending.payment else {}
+        changes = {**ended(ending.status, self._clock.now(), ending.reason), **about}
         found: Document | None = document
         for _ in range(END_ATTEMPTS_MAX):
             if found is None or found.data["status"] != "new" or self._write(found, changes):
