@@ -45,7 +45,10 @@ BY_SCHEMA: Mapping[str, str] = {
     "KeyIn.name": "A name by which you recognise the key.",
     "KeyOut.name": "The name by which its owner recognises the key.",
     "Keys.items": "The keys that verify entries and seals.",
-    "Key.status": "`signing`: new entries are signed with it. `verifying`: only older ones are.",
+    "Key.status": "`signing`: signs new entries. `verifying`: signs none now. `ending`: signs none any more, while "
+    "accounts are sealed again. `retired`: its time is over.",
+    "Key.since": "The key is in force from then on.",
+    "Key.until": "The end of a retired key: it vouches for entries up to then, and for no seal; null while in force.",
     "Links.health": "Where to ask whether this API is up.",
     "ModelsAnalytics.from": "The first moment that is counted.",
     "ModelsAnalytics.to": "The moment before which is counted.",

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from functions.http.fields import Answer, Choice, NextCursor
+from functions.http.fields import Answer, Choice, NextCursor, Time
 from functions.http.routes import ANYBODY, Call, Routes
 
 routes = Routes("ledger")
@@ -16,7 +16,9 @@ class Key(Answer):
     kid = fields.String(required=True)
     alg = Choice("Ed25519", required=True)
     public_key = fields.String(required=True, metadata={"description": "32 bytes, base64."})
-    status = fields.String(required=True)
+    status = Choice("signing", "verifying", "ending", "retired", required=True)
+    since = Time(required=True)
+    until = Time(required=True, allow_none=True)
 
 
 class Keys(Answer):
@@ -30,5 +32,6 @@ class Keys(Answer):
 @routes.get("/ledger/keys", access=ANYBODY, answer=Keys)
 def keys(call: Call) -> Any:
     """List the public verification keys of this ledger."""
-    items = call.services.credits.ledger.keys()
+    known = call.services.credits.ledger.keys()
+    items = [{"until": None, **key} for key in known]
     return {"ledger_id": call.services.settings.ledger_id, "items": items, "next_cursor": None}

@@ -10,11 +10,15 @@ from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
     from shared.ledger.analytics import UsageAnalytics
+    from shared.ledger.key_acts import KeyActs
     from shared.ledger.key_ring import KeyRing
+    from shared.ledger.key_store import KeyStore, KnownRegistry
     from shared.ledger.ledger import Ledger
     from shared.ledger.log.day_store import DayStore
     from shared.ledger.losses import Losses
+    from shared.ledger.marks import MarkRing
     from shared.ledger.relay import Relay
+    from shared.sagas.accounts.key_rotation import KeyRotation
     from shared.sagas.accounts.ledger_watch import LedgerWatch
 
 
@@ -25,13 +29,6 @@ class CreditServices:
     settings: Settings
     clock: Clock
     ports: Ports
-
-    @part
-    def keys(self) -> "KeyRing":
-        """Build the ring of the ledger's keys."""
-        from shared.ledger.key_ring import KeyRing
-
-        return KeyRing(self.settings.ledger_signing_keys)
 
     @part
     def days(self) -> "DayStore":
@@ -55,6 +52,53 @@ class CreditServices:
             hold_lifetime_seconds=settings.hold_lifetime_seconds,
             rate=RateLimit(per_minute=settings.rate_limit_per_minute, burst=settings.rate_limit_burst),
             alerts=self.ports.alerts(),
+        )
+
+    @part
+    def marks(self) -> "MarkRing":
+        """Build the keys for marks of records."""
+        from shared.ledger.marks import MarkRing
+
+        return MarkRing(self.settings.marks_secrets, self.settings.ledger_signing_keys)
+
+    @part
+    def key_store(self) -> "KeyStore":
+        """Build the store of the registry of public keys."""
+        from shared.ledger.key_store import KeyStore
+
+        return KeyStore(self.ports.documents(), self.marks, self.settings.ledger_id)
+
+    @part
+    def known_keys(self) -> "KnownRegistry":
+        """Build the registry of public keys as this instance knows it."""
+        from shared.ledger.key_store import KnownRegistry
+
+        return KnownRegistry(self.key_store, self.clock, self.ports.alerts())
+
+    @part
+    def keys(self) -> "KeyRing":
+        """Build the keys of this instance."""
+        from shared.ledger.key_ring import KeyRing
+
+        return KeyRing(self.settings.ledger_signing_keys, self.marks, self.known_keys)
+
+    @part
+    def key_acts(self) -> "KeyActs":
+        """Build the acts on the registry of public keys."""
+        from shared.ledger.key_acts import KeyActs
+
+        return KeyActs(self.key_store, self.known_keys, self.keys, self.marks, self.clock)
+
+    @part
+    def key_rotation(self) -> "KeyRotation":
+        """Build the work on the registry of public keys that nobody waits for."""
+        from shared.ledger.resealing import Resealing
+        from shared.sagas.accounts.key_rotation import KeyRotation
+
+        documents = self.ports.documents()
+        resealing = Resealing(documents, self.keys, self.settings.ledger_id, self.clock)
+        return KeyRotation(
+            documents, self.key_acts, self.known_keys, resealing, self.watch, self.clock, self.ports.alerts()
         )
 
     @part

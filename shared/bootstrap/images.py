@@ -93,7 +93,9 @@ class ImageServices:
         from shared.ai.images.links import KEY_INFO, ImageLinks
         from shared.kernel.derived_keys import derived_key
 
-        return ImageLinks([derived_key(key.seed, KEY_INFO) for key in self.settings.ledger_signing_keys])
+        seeds = [key.seed for key in self.settings.ledger_signing_keys]
+        secrets = [*(secret.encode() for secret in self.settings.marks_secrets), *seeds]
+        return ImageLinks([derived_key(secret, KEY_INFO) for secret in secrets])
 
     @part
     def estimates(self) -> "PictureEstimates":

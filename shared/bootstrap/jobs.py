@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from shared.bootstrap.services import Services
     from shared.sagas.accounts.checkpoint_sweep import CheckpointSweep
     from shared.sagas.accounts.day_close import DayClose
+    from shared.sagas.accounts.key_rotation import KeyRotation
     from shared.sagas.accounts.leaving_sweep import LeavingJobs
     from shared.sagas.accounts.ledger_sweep import LedgerJobs
     from shared.sagas.agents.sweep import AgentJobs
@@ -53,6 +54,11 @@ class JobWorkers:
         from shared.sagas.accounts.checkpoint_sweep import CheckpointSweep
 
         return CheckpointSweep(lambda: self.services.log.signer)
+
+    @part
+    def keys(self) -> "KeyRotation":
+        """Return the worker for the registry of public keys."""
+        return self.services.credits.key_rotation
 
     @part
     def payments(self) -> "PaymentJobs":
@@ -147,6 +153,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             lambda workers: workers.ledger.expire,
         ),
         JobEntry(
+            "keys",
+            60,
+            "Announce new signing keys. Seal and mark everything again before a key whose end has come is retired.",
+            lambda workers: workers.keys.keys,
+        ),
+        JobEntry(
             "notices",
             40,
             "Handle stored notices of payment providers whose trigger was lost or has failed.",
@@ -225,6 +237,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             240,
             "Verify each account's new entries and a part of the older ones. A finding freezes the account and alerts.",
             lambda workers: workers.ledger.audit,
+        ),
+        JobEntry(
+            "key_registry",
+            30,
+            "Compare the entries of the registry of keys with the registry, and alert if they differ.",
+            lambda workers: workers.keys.check,
         ),
         JobEntry(
             "losses",

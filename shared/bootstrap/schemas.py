@@ -89,6 +89,7 @@ SCHEMAS: Schemas = {
     "ledger_log": Schema(),
     "ledger_log/*/closed": Schema(),
     "ledger_log/*/closed/*/day_pages": Schema(),
+    "ledger_log/*/entries": Schema(),
     "ledger_log/*/outbox": Schema(),
     "loss_events": Schema(),
     "losses": Schema(),

@@ -26,15 +26,15 @@ DEFAULT = "default"
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "api": (LEDGER, MARKS, MODELS, PAYMENTS, CHAINS),
-    "on_user_created": (LEDGER,),
+    "on_user_created": (LEDGER, MARKS),
     "on_user_deleted": (LEDGER, MARKS, PAYMENTS),
-    "on_ledger_entry": (LEDGER,),
-    "on_entry_updated": (LEDGER,),
-    "on_entry_deleted": (LEDGER,),
-    "generate_image": (LEDGER, MODELS),
+    "on_ledger_entry": (LEDGER, MARKS),
+    "on_entry_updated": (LEDGER, MARKS),
+    "on_entry_deleted": (LEDGER, MARKS),
+    "generate_image": (LEDGER, MARKS, MODELS),
     **{record.webhook: record.webhook_secrets for record in PROVIDERS.values()},
     "on_provider_event": (LEDGER, MARKS, PAYMENTS),
-    "run_agent_step": (LEDGER, MODELS),
+    "run_agent_step": (LEDGER, MARKS, MODELS),
     "every_minute": (LEDGER, LOG, MARKS, PAYMENTS, CHAINS),
     "every_day": (LEDGER, MARKS, PAYMENTS, CHAINS),
 }

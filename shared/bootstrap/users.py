@@ -106,7 +106,8 @@ class UserServices:
         """Build the pseudonyms of users for model providers."""
         from shared.users.end_users import EndUsers
 
-        return EndUsers(self.settings.ledger_signing_keys[0].seed)
+        secrets = [secret.encode() for secret in self.settings.marks_secrets]
+        return EndUsers([*secrets, *(key.seed for key in self.settings.ledger_signing_keys)][0])
 
     @part
     def logins(self) -> "Logins":

@@ -44,8 +44,8 @@ def header_record(keys: KeyRing, ledger: str) -> Mapping[str, object]:
         "ledger": ledger,
         "keys": [key.exported() for key in keys.registry],
     }
-    seal = keys.sign(HEADER_CONTEXT, header_message(header))
-    return {**header, "seal": f"{keys.kid}:{seal}"}
+    kid = keys.kid
+    return {**header, "seal": f"{kid}:{keys.sign(HEADER_CONTEXT, header_message(header), kid)}"}
 
 
 class _AccountExport:

@@ -42,19 +42,32 @@ class KeyEntry:
         """SHA-256 of the body, in hex."""
         return body_hash(self.body)
 
+    def to_json(self) -> Mapping[str, Json]:
+        """Return the entry as it stands in the registry's chain and in a leaf of the log."""
+        return {"body": self.body, "signature": self.signature}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRegistry:
-    """Public keys as `seq` entries made them. `head` is the hash of the last one, `at` its time in ms.
+    """Public keys as the chain made them. `heads` has the hash of each entry, `at` is the time of the last one, in ms.
 
     `ends` has the announced end of each key that is ending or retired, in ms.
     """
 
     keys: tuple[PublicKey, ...] = ()
     ends: "tuple[tuple[str, Millis], ...]" = ()
-    seq: int = 0
-    head: str = ""
+    heads: tuple[str, ...] = ()
     at: Millis = 0
+
+    @property
+    def seq(self) -> int:
+        """Number of entries."""
+        return len(self.heads)
+
+    @property
+    def head(self) -> str:
+        """Hash of the last entry; empty without entries."""
+        return self.heads[-1] if self.heads else ""
 
     def find(self, kid: str) -> PublicKey | None:
         """Return the key with this id; None if there is none."""
@@ -132,7 +145,7 @@ def followed(registry: KeyRegistry, entry: KeyEntry, ledger: str) -> KeyRegistry
         _check_signature(registry if registry.seq else changed, entry, body)
     except (NotCanonical, KeyError, TypeError, AttributeError) as error:
         raise RegistryBroken(seq, "canonical") from error
-    return replace(changed, seq=seq, head=entry.hash, at=body["at"])
+    return replace(changed, heads=(*registry.heads, entry.hash), at=body["at"])
 
 
 def _check_place(registry: KeyRegistry, body: Any, ledger: str) -> None:

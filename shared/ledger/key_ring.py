@@ -43,7 +43,9 @@ class KeyRing(Verifier):
 
     @property
     def kid(self) -> str:
-        """Id of the key that signs now, from what is known. Raises NoSigningKey if no held key is in force."""
+        """Id of the key that signs, as the known registry says. Raises NoSigningKey, and the errors of `current`."""
+        if self._known is not None:
+            self._look(self._known.current())
         if not self._view.signing:
             raise NoSigningKey
         return self._view.signing[0].kid

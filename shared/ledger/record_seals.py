@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from shared.kernel.canonical import NotCanonical, canonical, parse_canonical
-from shared.kernel.documents import Data, Document
+from shared.kernel.documents import Data, Document, Patch
 from shared.kernel.ids import HoldId, LotId, Uid
 from shared.ledger.account import Archive, Hold, Lot
+from shared.ledger.account_documents import uid_of
 from shared.ledger.codec import decode_hold, decode_lot
 from shared.ledger.document_paths import hold_path, lot_path
 from shared.ledger.errors import UNREADABLE, IntegrityFailed
@@ -35,6 +36,17 @@ class RecordSeals:
         except NotCanonical:
             return False
         return self._keys.is_marked(record, seal)
+
+    def marked_again(self, document: Document) -> Patch:
+        """Return the write that marks a record with the key that makes marks now, on the version that was read.
+
+        Raises IntegrityFailed if the ledger did not write the document, UnknownKey.
+        """
+        if not self.is_ours(document):
+            rule = "operation_seal" if "/operations/" in document.path else "archive_seal"
+            raise IntegrityFailed(uid=uid_of(document.path), seq=0, rule=rule)
+        seal = self._keys.mark(self._record(document.path, str(document.data["state"])))
+        return Patch(document.path, {"seal": seal}, document.version)
 
     def operation(self, uid: Uid, document: Document) -> OperationRecord:
         """Return the record of an operation. Raises IntegrityFailed if the ledger did not write the document."""

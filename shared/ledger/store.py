@@ -306,6 +306,16 @@ class AccountStore:
         if stored.is_old:
             self._documents.commit(moving_writes(uid, stored, self._head(uid, stored).account))
 
+    def reseal(self, uid: Uid, nonce: str, now: Millis) -> None:
+        """Seal the account again with the key that signs now, and change nothing else. Do nothing without an account.
+
+        Raises IntegrityFailed, UnknownKey, NoSigningKey, PreconditionFailed, OutcomeUnknown, StoreUnavailable.
+        """
+        self.kid_at(now)
+        head = self._head(uid, read_stored(self._documents, uid))
+        if head.version is not None:
+            self._documents.commit(self.account_writes(head, head.account, nonce))
+
     def shown_status(self, uid: Uid) -> str | None:
         """Return the account's status as a listener sees the status, not verified; None without an account."""
         shown = self._documents.get(account_path(uid))

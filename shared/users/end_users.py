@@ -16,13 +16,13 @@ With the prefix, a pseudonym stays below the 64 characters that providers accept
 
 
 class EndUsers:
-    """Pseudonyms under the ledger's signing key: the same for a user on every route and instance.
+    """Pseudonyms under a secret of the project: the same for a user on every route and instance.
 
-    A new signing key makes new pseudonyms.
+    A new secret makes new pseudonyms.
     """
 
-    def __init__(self, seed: bytes) -> None:
-        self._key = derived_key(seed, INFO)
+    def __init__(self, secret: bytes) -> None:
+        self._key = derived_key(secret, INFO)
 
     def of(self, uid: Uid) -> str:
         """Return the pseudonym of this user.

@@ -22,7 +22,7 @@ from shared.ai.chat.conversations import DELETE_BATCH
 from shared.ai.openai.completions import ChatCompletions
 from shared.ai.openai.responses import Responses
 from shared.ai.tokens import Usage
-from shared.bootstrap import in_memory
+from shared.bootstrap import MEMORY_ENVIRONMENT, in_memory
 from shared.bootstrap.migrations import MIGRATIONS
 from shared.bootstrap.schemas import SCHEMAS
 from shared.kernel.documents import Query
@@ -52,6 +52,7 @@ from shared.users.api_keys import KeyWanted
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, unused
 from tests.support.live import collection_of
+from tests.support.rotations import NEW, Fleet
 from tests.support.wallets import WALLET, WalletShop, signed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,9 +117,11 @@ def stored():
     clock = ManualClock()
     long_answer = Thought(text="x" * TAIL_BYTES_MAX, usage=Usage(input_tokens=10, output_tokens=2))
     thinker = ScriptedThinkingModel([long_answer])
-    services = in_memory({"WELCOME_BONUS_REQUIRES": "any"}, documents=documents, clock=clock, thinking_model=thinker)
+    env = {"WELCOME_BONUS_REQUIRES": "any", "LEDGER_ID": "test"}
+    services = in_memory(env, documents=documents, clock=clock, thinking_model=thinker)
     _live(services)
     _send_coins(WalletShop(documents, clock))
+    _rotate(Fleet(documents=documents, clock=clock, env={"LEDGER_ID": "test"}))
     return documents
 
 
@@ -224,6 +227,13 @@ def _live(services):
     _migrate(services)
     _know_a_certificate(services)
     _leave(services, user.uid)
+
+
+def _rotate(fleet):
+    both = fleet.deploy(NEW, MEMORY_ENVIRONMENT["LEDGER_SIGNING_KEY"])
+    fleet.minute(both)
+    fleet.retire(both, "memory-1")
+    both.credits.key_rotation.check(JobRun("", fleet.clock, 60))
 
 
 def _send_coins(shop):

@@ -8,7 +8,7 @@ TABLE = """
 unit                    reads  writes  deletes  invocations  messages  trips  calls   kept  expiring  bytes
 chat_turn                   5      14        0            3         2      9      0      2         1   1949
 chat_turn_elsewhere         8      14        0            3         2     12      0      2         1   1949
-chat_turn_fresh            13      14        0            3         2     14      0      2         1   1949
+chat_turn_fresh            15      14        0            3         2     16      0      2         1   1949
 chat_turn_100               8      14        0            3         2     12      0      2         1   1951
 chat_turn_1000              8      14        0            3         2     12      0      2         1   1951
 chat_turn_streamed          5      14        0            3         2      9      0      2         1   1949
@@ -23,8 +23,8 @@ purchase_stripe            14      16        0            5         1     21    
 purchase_paypal            14      17        0            5         1     22      4    4.2         1   3414
 abandoned_stripe            5       8        0            3         0     10      2      3         1   2035
 abandoned_paypal            4      10        0            1         0     41      8      4         1   3270
-idle_minute               8.9       2        0            1         0   10.7      0      0         0      0
-idle_minute_crypto       13.9     2.3        0            1         0   14.9      0      0         0      0
+idle_minute                 9       2        0            1         0   10.8      0      0         0      0
+idle_minute_crypto         14     2.3        0            1         0     15      0      0         0      0
 crypto_network              3       1        0            0         0      3      0      0         0      0
 balance                     2       0        0            1         0      1      0      0         0      0
 history                    22       0        0            1         0      2      0      0         0      0
@@ -38,11 +38,11 @@ GROWTH = """
 history_page                22         22         22         22
 history_of_kind              3          3          3          3
 export                    1.57        1.5        1.5        1.5
-verify                    1.57        1.5        1.5        1.5
-audit                     1.09          1          1          1
+verify                    1.58        1.5        1.5        1.5
+audit                      1.1          1          1          1
 audit_again               1.09       0.25       0.05       0.03
 delete_conversation       0.07       0.02          0          0
-leave                     3.14       0.92        0.1       0.03
+leave                     3.22       0.95        0.1       0.03
 agent_steps                  0          0        0.1
 charge                    2425       6768       6770
 """

@@ -119,6 +119,11 @@ class Product:
         self._instances.clear()
         self.client = create_app(self.of("api")).test_client()
 
+    def know_keys(self) -> None:
+        """Let every running instance read the registry of keys, unless it has done so lately."""
+        for services in self._instances.values():
+            services.credits.known_keys.current()
+
     def copy(self) -> "Product":
         """Return a product with the same documents and people, and fresh instances of everything else."""
         store = MemoryDocuments()

@@ -159,7 +159,8 @@ class ToolUser:
 def _purchase(provider: ProviderName) -> Measured:
     """Measure a purchase from the checkout until nothing about it is due any more, less the minutes meanwhile.
 
-    The app has shown the balance before.
+    The app has shown the balance before, and each instance knows the registry of keys, as one that is not idle for
+    minutes does.
     """
     product = _shop()
     ann, told = product.person(credits_=0), [0]
@@ -172,7 +173,11 @@ def _purchase(provider: ProviderName) -> Measured:
             told[0] = product.deliver(provider, told[0])
         _follow(product, payment)
 
-    return without_minutes(product, measure(product, buy, before=lambda: ann.get("/credits/balance"), pause=2 * HOUR))
+    def before() -> None:
+        ann.get("/credits/balance")
+        product.know_keys()
+
+    return without_minutes(product, measure(product, buy, before=before, pause=2 * HOUR))
 
 
 def _abandoned(provider: ProviderName) -> Measured:

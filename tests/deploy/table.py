@@ -54,7 +54,7 @@ FUNCTIONS = {
         concurrency=8,
         instances_max=5,
         retry=True,
-        secrets=(KEY,),
+        secrets=(KEY, MARKS),
         roles={DATABASE, TOPICS, *TRIGGERED},
     ),
     "on_user_deleted": Row(
@@ -70,7 +70,7 @@ FUNCTIONS = {
         concurrency=16,
         instances_max=20,
         retry=True,
-        secrets=(KEY,),
+        secrets=(KEY, MARKS),
         roles={DATABASE, TOPICS, *TRIGGERED},
     ),
     "on_entry_updated": Row(
@@ -78,7 +78,7 @@ FUNCTIONS = {
         concurrency=8,
         instances_max=5,
         retry=True,
-        secrets=(KEY,),
+        secrets=(KEY, MARKS),
         roles={DATABASE, TOPICS, *TRIGGERED},
     ),
     "on_entry_deleted": Row(
@@ -86,7 +86,7 @@ FUNCTIONS = {
         concurrency=8,
         instances_max=5,
         retry=True,
-        secrets=(KEY,),
+        secrets=(KEY, MARKS),
         roles={DATABASE, TOPICS, *TRIGGERED},
     ),
     "generate_image": Row(
@@ -95,7 +95,7 @@ FUNCTIONS = {
         concurrency=8,
         instances_max=20,
         retry=True,
-        secrets=(KEY, AI),
+        secrets=(KEY, MARKS, AI),
         roles={DATABASE, OBJECTS, TOPICS, USERS_READ, *TRIGGERED},
     ),
     "stripe_webhook": Row(
@@ -128,7 +128,7 @@ FUNCTIONS = {
         concurrency=8,
         instances_max=20,
         retry=True,
-        secrets=(KEY, AI),
+        secrets=(KEY, MARKS, AI),
         roles={DATABASE, OBJECTS, TOPICS, USERS_READ, *TRIGGERED},
     ),
     "every_minute": Row(

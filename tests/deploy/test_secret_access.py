@@ -133,4 +133,4 @@ def test_policy_that_another_operator_changed_meanwhile_is_refused(google, proje
     assert raised.value.reason == "ABORTED"
     assert state.policy_of(name).bindings == {"roles/secretmanager.viewer": {OTHER}}
     act(project)
-    assert may_read(google, "on_ledger_entry") == {"LEDGER_SIGNING_KEY"}
+    assert may_read(google, "on_ledger_entry") == {"LEDGER_SIGNING_KEY", "MARKS_SECRET"}

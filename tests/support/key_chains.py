@@ -23,8 +23,7 @@ class KeyChain:
         self.change("added", key.kid, by=by, at=at, **facts)
 
     def change(self, kind: Any, kid: str, *, by: SigningKey, at: int, **facts: Any) -> None:
-        head = self.entries[-1].hash if self.entries else ""
-        before = replace(NO_KEYS, seq=len(self.entries), head=head)
+        before = replace(NO_KEYS, heads=tuple(entry.hash for entry in self.entries))
         body = key_body(before, self._ledger, KeyChange(kind=kind, kid=kid, facts=facts), by.kid, at)
         signature = self._ring.sign(KEY_CONTEXT, KeyEntry(body=body, signature="").hash.encode(), by.kid)
         self.entries.append(KeyEntry(body=body, signature=signature))

@@ -157,8 +157,8 @@ def test_settings_name_the_payment_providers_in_use(tmp_path: Path, settings: st
 def test_every_further_model_provider_has_a_key(tmp_path: Path):
     folder = staged(tmp_path, "generate_image", "AI_UPSTREAMS=groq=https://g.example,my-own=https://o.example")
 
-    assert secrets_in(folder, "generate_image")[2:] == ["AI_UPSTREAM_GROQ_API_KEY", "AI_UPSTREAM_MY_OWN_API_KEY"]
-    assert secrets_in(staged(tmp_path, "on_ledger_entry"), "on_ledger_entry") == ["LEDGER_SIGNING_KEY"]
+    assert secrets_in(folder, "generate_image")[3:] == ["AI_UPSTREAM_GROQ_API_KEY", "AI_UPSTREAM_MY_OWN_API_KEY"]
+    assert secrets_in(staged(tmp_path, "on_ledger_entry"), "on_ledger_entry") == ["LEDGER_SIGNING_KEY", "MARKS_SECRET"]
 
 
 def test_model_providers_without_a_key_need_no_secret(tmp_path: Path):
@@ -166,6 +166,7 @@ def test_model_providers_without_a_key_need_no_secret(tmp_path: Path):
 
     assert secrets_in(staged(tmp_path, "run_agent_step", settings), "run_agent_step") == [
         "LEDGER_SIGNING_KEY",
+        "MARKS_SECRET",
         "AI_UPSTREAM_GROQ_API_KEY",
     ]
 

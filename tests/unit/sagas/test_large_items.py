@@ -216,6 +216,8 @@ BOUNDED = {
     "cold_addresses": "a slice is one call for a thousand addresses",
     "image_tasks": "a task is one message, or one ending",
     "agent_tasks": "a task is one message",
+    "keys": "in pages with a stored position: see test_key_rotation",
+    "key_registry": "the registry is one document, and few entries",
     "losses": "in pages with the job's cursor: see test_losses",
     "reconcile_users": "a user who is gone is a leaving of its own",
 }
