@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.ledger.key_store import KeyStore, KnownRegistry
     from shared.ledger.ledger import Ledger
     from shared.ledger.log.day_store import DayStore
+    from shared.ledger.log.sequencer import Sequencer
     from shared.ledger.losses import Losses
     from shared.ledger.marks import MarkRing
     from shared.ledger.relay import Relay
@@ -107,6 +108,13 @@ class CreditServices:
         from shared.ledger.relay import Relay
 
         return Relay(self.ports.documents(), self.ledger, self.ports.publisher(), self.clock, [self.losses])
+
+    @part
+    def sequencer(self) -> "Sequencer":
+        """Build the writer of the transparency log."""
+        from shared.ledger.log.sequencer import Sequencer
+
+        return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock)
 
     @part
     def analytics(self) -> "UsageAnalytics":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.key_rotation import KeyRotation
     from shared.sagas.accounts.leaving_sweep import LeavingJobs
     from shared.sagas.accounts.ledger_sweep import LedgerJobs
+    from shared.sagas.accounts.log_sweep import LogSweep
     from shared.sagas.agents.sweep import AgentJobs
     from shared.sagas.chat.sweep import ConversationJobs
     from shared.sagas.engine.jobs import JobRun, Jobs
@@ -59,6 +60,14 @@ class JobWorkers:
     def keys(self) -> "KeyRotation":
         """Return the worker for the registry of public keys."""
         return self.services.credits.key_rotation
+
+    @part
+    def log(self) -> "LogSweep":
+        """Build the worker for the transparency log."""
+        from shared.sagas.accounts.log_sweep import LogSweep
+
+        ports, sequencer = self.services.ports, self.services.credits.sequencer
+        return LogSweep(ports.documents(), sequencer, ports.alerts(), self.services.clock)
 
     @part
     def payments(self) -> "PaymentJobs":
@@ -141,8 +150,14 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             lambda workers: workers.ledger.relay,
         ),
         JobEntry(
+            "log",
+            55,
+            "Append new entries of the ledger to the transparency log, and take in those that no marker tells of.",
+            lambda workers: workers.log.sweep,
+        ),
+        JobEntry(
             "checkpoint",
-            60,
+            90,
             "Sign the head of the transparency log if the log grew, and anchor the checkpoint where nothing changes.",
             lambda workers: workers.checkpoints.sign,
         ),

@@ -287,6 +287,12 @@ class Ledger:
             before=before,
         )
 
+    def check_links(self, uid: Uid, entries: Sequence[StoredEntry], first: int, before: str) -> None:
+        """Raise IntegrityFailed for the first of these new entries that breaks a law; see `shared.ledger.links`."""
+        from shared.ledger.links import check_links
+
+        check_links(entries, self._keys, ledger=self._ledger_id, uid=uid, first=first, before=before)
+
     def expire_due(self, uid: Uid) -> None:
         """Expire all due holds and lots."""
         self.execute(uid, Expire())

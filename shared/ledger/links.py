@@ -26,14 +26,26 @@ def sound_entries(  # the place in the chain, and the keys
         before = genesis(ledger, uid)
     start = first if before else first - 1
     entries = store.entries(uid, start, last)
-    for seq, entry in enumerate(entries, start):
+    check_links(entries, verifier, ledger=ledger, uid=uid, first=start, before=before)
+    if start + len(entries) <= least:
+        raise IntegrityFailed(uid=uid, seq=start + len(entries), rule="sequence")
+    return entries[first - start :]
+
+
+def check_links(
+    entries: Sequence[StoredEntry], verifier: Verifier, *, ledger: str, uid: Uid, first: int, before: str
+) -> None:
+    """Raise IntegrityFailed for the first of these entries that breaks a law as entry `first`, `first` + 1, ….
+
+    `before` is the hash of the entry before `first`; "" if unknown. Raises UnknownKey.
+    """
+    if first == 1:
+        before = genesis(ledger, uid)
+    for seq, entry in enumerate(entries, first):
         rule = _broken_rule(entry, verifier, ledger=ledger, uid=uid, seq=seq, before=before)
         if rule is not None:
             raise IntegrityFailed(uid=uid, seq=seq, rule=rule)
         before = entry.hash
-    if start + len(entries) <= least:
-        raise IntegrityFailed(uid=uid, seq=start + len(entries), rule="sequence")
-    return entries[first - start :]
 
 
 def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str, uid: Uid, seq: int) -> str | None:

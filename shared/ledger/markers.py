@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from shared.kernel.clock import Millis, from_datetime, to_datetime
-from shared.kernel.documents import Data, Document, Patch, Upsert
+from shared.kernel.documents import Data, Document, Documents, Order, Patch, Query, Upsert, Where
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path, uid_of
 from shared.ledger.commands import Accrue, Command, ExtendHold, PlaceHold
@@ -20,8 +20,8 @@ from shared.ledger.errors import IntegrityFailed
 from shared.ledger.receipts import Receipt
 
 RELAY, LOG = "relay", "log"
-READERS = (RELAY,)
-"""Fields of a marker, one for each reader of the journal."""
+READERS = (RELAY, LOG)
+"""Fields of a marker, one for each reader of the journal. The log clears a marker after the relay."""
 MARKER_SHARDS = 64
 SHARD_SPAN = 10**14
 """Distance between the numbers of two shards: more than any time in ms, and 64 of them are exact everywhere."""
@@ -42,6 +42,15 @@ def marker_write(uid: Uid, seq: int, at: Millis) -> Upsert:
     """Return the write that tells all readers of entries up to `seq`, committed at `at`."""
     minima = dict.fromkeys(READERS, waiting_since(uid, at))
     return Upsert(marker_path(uid), {"uid": uid, "seq": seq, "at": to_datetime(at)}, minima)
+
+
+def is_any_news(documents: Documents) -> bool:
+    """Return True if any marker waits for the log, which is the last reader to clear one. Reads one document.
+
+    A marker that an older release wrote waits for the relay alone, and is not found.
+    """
+    anywhere = Query(collection="outbox", group=True, where=(Where(LOG, ">=", 0),), order_by=(Order(LOG),), limit=1)
+    return bool(documents.query(anywhere))
 
 
 def announced_seq(marker: Document) -> int:

@@ -24,7 +24,7 @@ from shared.kernel.money import format_credits
 from shared.kernel.schemas import stored_fields
 from shared.ledger.analytics import clear_days, folded_days
 from shared.ledger.ledger import Ledger
-from shared.ledger.markers import RELAY, SHARD_SPAN, announced_seq, clearing, is_waiting, marker_path
+from shared.ledger.markers import RELAY, SHARD_SPAN, announced_seq, clearing, is_any_news, is_waiting, marker_path
 from shared.ledger.positions import JournalPosition, commit_position, read_position
 from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.usage import UsageFold
@@ -72,6 +72,10 @@ class Relay:
         self._publisher = publisher
         self._clock = clock
         self._witnesses = witnesses
+
+    def is_any_news(self) -> bool:
+        """Return True if any entries may be unpublished or outside the log; see `markers.is_any_news`."""
+        return is_any_news(self._documents)
 
     def is_any_waiting(self) -> bool:
         """Return True if the entries of any account are unpublished. Reads one document."""

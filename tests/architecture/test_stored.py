@@ -31,6 +31,8 @@ from shared.kernel.money import Micro
 from shared.kernel.schemas import SCHEMA_VERSION, kind_of
 from shared.kernel.watching import Listener
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
+from shared.ledger.log.tiles import TILE_WIDTH
+from shared.ledger.log.typed_leaves import queue_leaf
 from shared.ledger.rest import LOTS_MAX
 from shared.payments.ports import Notice
 from shared.payments.store import PaymentFilter
@@ -66,6 +68,7 @@ HOT = {
     "accounts/*/operations",
     "accounts/*/lots",
     "accounts/*/holds",
+    "accounts/*/log",
     "accounts/*/notes",
     "accounts/*/outbox",
     "accounts/*/relay",
@@ -224,6 +227,7 @@ def _live(services):
     _operate(services, admin, user.uid)
     _bury(services)
     _hear(services)
+    _log_leaves(services)
     _migrate(services)
     _know_a_certificate(services)
     _leave(services, user.uid)
@@ -434,6 +438,15 @@ def _hear(services):
     services.payments.inbox.store(notice)
     services.payments.inbox.due(1)
     services.payments.inbox.about("pay_1", 1)
+
+
+def _log_leaves(services):
+    """The log gets a full tile."""
+    now = services.clock.now()
+    leaves = [queue_leaf("day", f"day-{number}", {"day": number}, now) for number in range(TILE_WIDTH)]
+    services.ports.documents().commit(leaves)
+    services.clock.advance(DAY)
+    services.jobs.run_schedule("every_minute")
 
 
 def _migrate(services):

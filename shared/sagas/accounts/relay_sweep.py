@@ -5,7 +5,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from shared.kernel.clock import Millis
+from shared.kernel.clock import MINUTE, Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document
 from shared.kernel.ids import Uid
@@ -26,6 +26,11 @@ SHARDS_AT_ONCE = 32
 """Shards that are read side by side."""
 
 
+NEWS = "news"
+"""Name of the look that the jobs `relay` and `log` share."""
+OLD_MARKERS_EVERY = 10
+
+
 class RelaySweep:
     """The job that follows the markers which no trigger has cleared."""
 
@@ -37,9 +42,11 @@ class RelaySweep:
         """Publish the entries of all waiting accounts, the longest waiting first, until the run is over.
 
         An account that fails keeps the marker for the next run, and holds up no other account. A run takes only markers
-        from before the run, and therefore ends although new markers keep coming. Reads one document if nobody waits.
+        from before the run, and therefore ends although new markers keep coming. Reads one document if nobody waits,
+        which the job `log` reads too. Markers of an older release are found in every tenth minute.
         """
-        if not self._relay.is_any_waiting():
+        is_news = run.looks.once(NEWS, self._relay.is_any_news) or is_tenth_minute(run.deadline.clock.now())
+        if not (is_news and self._relay.is_any_waiting()):
             return
         with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
             queue = _WaitingQueue(self._relay, run.deadline.clock.now() + 1, pool)
@@ -106,6 +113,11 @@ class _WaitingQueue:
             shard.markers.extend(readable)
             shard.is_read = len(found) < SHARD_PAGE
             shard.last = found[-1] if found else shard.last
+
+
+def is_tenth_minute(now: Millis) -> bool:
+    """Return True in the minutes in which jobs look for what is hardly ever there."""
+    return now // MINUTE % OLD_MARKERS_EVERY == 0
 
 
 def _waiting_since(shard: _WaitingShard) -> Millis:

@@ -1,9 +1,9 @@
 """Periodic work: each job has a cursor that outlives the run, a time budget, and a deadline for each item."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 from typing import TypeAlias, TypeVar
 
 from shared.kernel.clock import Clock
@@ -41,11 +41,48 @@ ALERTED = (IntegrityFailed,)
 """Errors that have raised an alert of their own."""
 
 
-class JobRun:
-    """One run of a job: the cursor where the work continues, and the deadline when the work must stop."""
+class SharedLooks:
+    """News that the jobs of one run of a schedule share: answers that each is asked for once, and who has ended."""
 
-    def __init__(self, cursor: str, clock: Clock, seconds: float, alerts: Alerts | None = None) -> None:
+    def __init__(self, jobs: Iterable[str] = ()) -> None:
+        self._answers: dict[str, bool] = {}
+        self._ends = {job: Event() for job in jobs}
+        self._lock = Lock()
+
+    def once(self, name: str, look: Callable[[], bool]) -> bool:
+        """Return the answer of `look`, from the first job that asked under this name. Raises the errors of `look`."""
+        with self._lock:
+            if name not in self._answers:
+                self._answers[name] = look()
+            return self._answers[name]
+
+    def end(self, job: str) -> None:
+        """Let the jobs go on that wait for the end of this job."""
+        if job in self._ends:
+            self._ends[job].set()
+
+    def wait_for(self, job: str, seconds: float) -> None:
+        """Wait until the job has ended, at most `seconds`. Return at once if the job is no part of this run."""
+        if job in self._ends:
+            self._ends[job].wait(seconds)
+
+
+class JobRun:
+    """One run of a job: the cursor where the work continues, and the deadline when the work must stop.
+
+    `looks` are shared with the other jobs of the schedule's run.
+    """
+
+    def __init__(
+        self,
+        cursor: str,
+        clock: Clock,
+        seconds: float,
+        alerts: Alerts | None = None,
+        looks: SharedLooks | None = None,
+    ) -> None:
         self.cursor = cursor
+        self.looks = looks or SharedLooks()
         self._alerts = alerts
         self._alerted = 0
         self.done = 0
@@ -165,8 +202,9 @@ class Jobs:
         """
         jobs = self.by_schedule[schedule]
         claims = self._board.claim(schedule, {job.name: job.seconds + LEASE_MARGIN_SECONDS for job in jobs})
+        looks = SharedLooks(claims.cursors)
         runs = {
-            job: JobRun(claims.cursors[job.name], self._clock, job.seconds, self._alerts)
+            job: JobRun(claims.cursors[job.name], self._clock, job.seconds, self._alerts, looks)
             for job in jobs
             if job.name in claims.cursors
         }
@@ -209,6 +247,8 @@ class Jobs:
                 run.cursor = ""
                 if self._alerts is not None:
                     self._alerts.alert("job_broken", job=job.name, code=_code_of(error))
+        finally:
+            run.looks.end(job.name)
         log("job_done", job=job.name, done=run.done)
 
     def _store(

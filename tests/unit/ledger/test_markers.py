@@ -3,6 +3,7 @@
 import pytest
 
 from shared.kernel.clock import MINUTE, to_datetime
+from shared.kernel.documents import Delete
 from shared.kernel.ids import Uid
 from shared.ledger.markers import MARKER_SHARDS, READERS, RELAY, SHARD_SPAN, is_waiting, marker_path, waiting_since
 from tests.support.books import accrue, capture, charge, extend, freeze, grant, hold, release, suspend
@@ -88,6 +89,7 @@ def test_hold_of_a_call_that_nobody_ends_is_told_when_its_time_is_up(world):
 
 
 def test_marker_has_one_number_for_each_reader(world):
+    world.documents.commit([Delete(marker_path(UID))])
     world.clock.advance(1)
     world.ledger.execute(UID, charge(1))
 

@@ -483,3 +483,39 @@ def test_job_runs_when_a_stranger_has_written_the_board(board):
     )
 
     assert seen == [""]
+
+
+def test_job_that_waits_for_another_runs_behind_it():
+    order: list[str] = []
+
+    def first(_run: JobRun) -> None:
+        order.append("first")
+        raise ValueError
+
+    def second(run: JobRun) -> None:
+        run.looks.wait_for("first", 60.0)
+        run.looks.wait_for("absent", 60.0)
+        order.append("second")
+
+    parts = (PeriodicJob(name="second", seconds=1, run=second), PeriodicJob(name="first", seconds=1, run=first))
+    jobs_of(World(), *parts).run_schedule("every_minute")
+
+    assert order == ["first", "second"]
+
+
+def test_jobs_of_one_run_ask_once():
+    asked: list[bool] = []
+
+    def look() -> bool:
+        asked.append(True)
+        return False
+
+    def ask(run: JobRun) -> None:
+        assert not run.looks.once("news", look)
+
+    parts = (PeriodicJob(name="a", seconds=1, run=ask), PeriodicJob(name="b", seconds=1, run=ask))
+    jobs = jobs_of(World(), *parts)
+    jobs.run_schedule("every_minute")
+    jobs.run_schedule("every_minute")
+
+    assert len(asked) == 2

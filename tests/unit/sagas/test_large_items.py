@@ -208,6 +208,7 @@ GIANTS = {
 """Jobs whose items may be large, by name."""
 BOUNDED = {
     "close_day": "in pages with a stored position: see test_day_close",
+    "log": "a round takes at most 2,000 entries, and a large account goes on in the next: see test_log_sweep",
     "notices": "an event is a few documents and one settlement",
     "payments": "a payment is a few documents and a few calls of the provider",
     "chains": "a look at a chain has a time limit of its own, and stores where it stopped: see test_crypto_watcher",

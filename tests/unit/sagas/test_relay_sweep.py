@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 
 from shared.bootstrap.schemas import SCHEMAS
-from shared.kernel.clock import HOUR, SECOND
+from shared.kernel.clock import HOUR, MINUTE, SECOND
 from shared.kernel.documents import Delete, Patch, Query
 from shared.kernel.ids import Uid
 from shared.kernel.schemas import SCHEMA_VERSION
+from shared.ledger.log.waiting import clear_markers, waiting_documents
 from shared.ledger.markers import RELAY, is_waiting, marker_path, waiting_since
 from shared.ledger.relay import CREDIT_EVENTS, Relay
 from shared.ledger.store import entry_path
@@ -178,11 +179,26 @@ def test_sweep_reads_one_document_when_nobody_waits():
     world = World()
     open_accounts(world, 5)
     swept(world)
+    clear_markers(world.documents, waiting_documents(world.documents, None, 10))
     documents = CountedDocuments(world.documents)
 
     swept(world, sweep_of(world, documents))
 
     assert documents.counts == {"reads": 1, "calls": 1}
+
+
+def test_marker_without_a_number_for_the_log_is_found_in_a_tenth_minute():
+    world = World()
+    open_accounts(world, 1)
+    clear_markers(world.documents, waiting_documents(world.documents, None, 10))
+    left: list[int] = []
+
+    for _ in range(10):
+        world.clock.advance(MINUTE)
+        swept(world)
+        left.append(len(waiting(world)))
+
+    assert (left[0], left[-1]) == (1, 0)
 
 
 def test_cleared_markers_are_not_read_again():

@@ -1,0 +1,303 @@
+"""The minute's job of the log: what it writes, how soon, and that old accounts and gone ones are found."""
+
+from itertools import pairwise
+
+import pytest
+
+from shared.kernel.clock import DAY, MINUTE, SECOND
+from shared.kernel.documents import Delete, Patch, Put
+from shared.kernel.ids import Uid
+from shared.ledger.account_documents import account_path
+from shared.ledger.document_paths import entry_path
+from shared.ledger.log.head import HEAD_PATH
+from shared.ledger.log.tile_reader import read_head
+from shared.ledger.log.typed_leaves import queue_leaf, read_leaf
+from shared.ledger.markers import LOG, RELAY, is_waiting, marker_path
+from tests.support.ledgers import UID, World, charge, grant, ledger_on
+from tests.support.sequencing import LogWorld, check_log, positions, users
+
+ADA = Uid("ada")
+
+
+@pytest.fixture
+def world() -> LogWorld:
+    """A log whose first walk is over."""
+    world = LogWorld()
+    world.minute()
+    world.minute()
+    return world
+
+
+def waits(world, uid):
+    return is_waiting(world.store.get(marker_path(uid)).data, LOG)
+
+
+def test_entries_of_the_ledger_reach_the_log_with_the_minute():
+    world = World()
+    for number in range(5):
+        world.ledger.execute(UID, grant(f"g{number}", 10))
+        world.ledger.execute(UID, charge(f"c{number}", 3))
+    log = LogWorld(store=world.documents, clock=world.clock)
+
+    assert log.minute() == 10
+    assert check_log(world.documents) == 10
+
+
+def test_marker_is_cleared_in_the_minute_after_the_last_entry(world):
+    world.mill.grow([ADA], 2)
+
+    world.minute()
+    is_waiting_after_one = waits(world, ADA)
+    world.minute()
+
+    assert (is_waiting_after_one, waits(world, ADA)) == (True, False)
+
+
+def test_log_clears_a_marker_after_the_relay(world):
+    world.mill.grow([ADA], 2)
+    world.store.commit([Patch(marker_path(ADA), {RELAY: 1})])
+    for _ in range(3):
+        world.minute()
+    is_waiting_for_the_relay = waits(world, ADA)
+    world.store.commit([Patch(marker_path(ADA), {RELAY: None})])
+    world.minute()
+
+    assert (is_waiting_for_the_relay, waits(world, ADA)) == (True, False)
+
+
+def test_minute_without_news_reads_once_and_writes_nothing(world):
+    world.documents.calls = world.documents.writes = 0
+
+    world.minute()
+
+    assert (world.documents.calls, world.documents.writes) == (1, 0)
+
+
+PER_THOUSAND = {2: (250, 510), 20: (50, 60)}
+
+
+@pytest.mark.parametrize(("per_visit", "accounts_and_most"), PER_THOUSAND.items())
+def test_writes_per_thousand_entries_are_few_and_flat(world, per_visit, accounts_and_most):
+    accounts, most = accounts_and_most
+    written = []
+    for _ in range(3):
+        before, size = world.documents.writes, check_size(world)
+        while check_size(world) - size < 1_000:
+            world.mill.grow(users(accounts), per_visit)
+            world.minute()
+            world.clock.advance(MINUTE)
+        written.append(world.documents.writes - before)
+
+    assert check_size(world) == 3_000
+    assert max(written) <= most
+    assert max(written) - min(written) <= 2
+
+
+def check_size(world):
+    head = read_head(world.store)
+    return 0 if head is None else head.size
+
+
+def test_run_commits_the_head_once_a_second_at_most(world):
+    world.mill.grow(users(450), 1)
+
+    world.minute()
+
+    commits = world.documents.head_commits
+    assert len(commits) == 3
+    assert all(after - before >= SECOND for before, after in pairwise(commits))
+
+
+def test_entry_that_ends_a_call_is_logged_within_two_minutes_under_load(world):
+    uids, lags = users(1_500), []
+    for minute in range(4):
+        begun = world.clock.now()
+        for number, uid in enumerate(uids):
+            if (number + minute) % 3 == 0:
+                world.mill.grow([uid], 2)
+        told = {uid: world.clock.now() for uid in uids if world.mill.heads.get(uid, (0, ""))[0]}
+        world.clock.advance(MINUTE - (world.clock.now() - begun))
+        world.minute()
+        known = positions(world.store)
+        late = [uid for uid in told if known[uid] < world.mill.heads[uid][0]]
+        lags += [world.clock.now() - at for at in told.values()]
+        assert late == []
+
+    assert sorted(lags)[len(lags) * 99 // 100] <= 2 * MINUTE
+
+
+def test_run_that_ends_early_leaves_its_place_to_the_next(world):
+    uids = users(500)
+    world.mill.grow(uids, 1)
+
+    done = [world.minute(seconds=0.5) for _ in range(4)]
+
+    assert done == [400, 100, 0, 0]
+    assert check_log(world.store) == 500
+
+
+def test_news_that_come_before_the_clearing_stay(world):
+    world.mill.grow([ADA], 2)
+    world.minute()
+    world.mill.grow([ADA], 1)
+    world.minute()
+
+    assert waits(world, ADA)
+    assert check_log(world.store) == 3
+
+
+# ── what no marker tells of ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_accounts_from_before_the_log_get_in_from_their_first_entry():
+    world, uids = LogWorld(), users(130)
+    world.mill.grow(uids, 3, is_told=False)
+
+    done = [world.minute(), world.minute()]
+
+    assert done == [390, 0]
+    assert check_log(world.store) == 390
+
+
+def test_large_old_account_gets_in_over_many_runs_beside_new_entries(monkeypatch):
+    monkeypatch.setattr("shared.ledger.log.sequencer.ENTRIES_MAX", 100)
+    monkeypatch.setattr("shared.ledger.log.sequencer.ENTRIES_PER_VISIT", 20)
+    world = LogWorld()
+    world.mill.grow([Uid("old")], 700, is_told=False)
+    for _ in range(6):
+        world.mill.grow(users(10), 2)
+        world.minute(seconds=2)
+        assert all(positions(world.store)[uid] == world.mill.heads[uid][0] for uid in users(10))
+
+    assert positions(world.store)["old"] == 700
+    assert check_log(world.store) == 820
+
+
+def test_entry_without_a_marker_is_found_by_the_walk_of_the_day(world):
+    world.mill.grow([ADA], 2)
+    world.minute()
+    world.mill.grow([ADA], 1, is_told=False)
+
+    world.minute()
+    before = positions(world.store)["ada"]
+    world.clock.advance(DAY)
+    world.minute()
+
+    assert (before, positions(world.store)["ada"]) == (2, 3)
+
+
+def test_account_rolled_back_without_news_is_found_by_the_walk_of_the_day(world):
+    world.mill.grow([ADA], 3)
+    world.minute()
+    world.store.commit([Delete(entry_path(ADA, 3)), Put(account_path(ADA), {"seq": 2}), Delete(marker_path(ADA))])
+    world.clock.advance(DAY)
+
+    world.minute()
+
+    assert world.alerted() == [("ada", 3, "rollback")]
+
+
+def test_account_that_is_gone_with_all_traces_is_found_by_the_walk_of_the_day(world):
+    world.mill.grow([ADA], 3)
+    world.minute()
+    traces = [account_path(ADA), marker_path(ADA), *(entry_path(ADA, seq) for seq in (1, 2, 3))]
+    world.store.commit([Delete(path) for path in traces])
+    world.clock.advance(DAY)
+
+    world.minute()
+
+    assert world.alerted() == [("ada", 1, "rollback")]
+
+
+def test_marker_of_a_wrong_type_costs_one_visit_and_the_walk_heals(world):
+    world.mill.grow([ADA], 3)
+    world.minute()
+    world.mill.grow([ADA], 1)
+    world.store.commit([Patch(marker_path(ADA), {"seq": "4"})])
+
+    world.minute()
+    world.clock.advance(DAY)
+    world.minute()
+
+    assert positions(world.store)["ada"] == 4
+    assert world.alerted() == []
+
+
+# ── parked accounts, and a log that is broken ────────────────────────────────────────────────────────────────────────
+
+
+def test_parked_account_alerts_once_and_then_once_a_day(world):
+    world.mill.grow([ADA], 3)
+    world.store.commit([Delete(entry_path(ADA, 2))])
+    for _ in range(3):
+        world.minute()
+        world.mill.grow([ADA], 1)
+    after_minutes = world.alerted()
+    world.clock.advance(DAY)
+    world.minute()
+
+    assert after_minutes == [("ada", 2, "sequence")]
+    assert world.alerted() == [("ada", 2, "sequence")] * 2
+
+
+def test_parked_account_is_not_found_again_without_news(world):
+    world.mill.grow([ADA], 3)
+    world.store.commit([Delete(entry_path(ADA, 2))])
+    world.minute()
+    world.documents.calls = 0
+
+    world.minute()
+
+    assert world.documents.calls == 1
+
+
+def test_broken_head_alerts_and_appends_nothing(world):
+    world.mill.grow([ADA], 3)
+    world.minute()
+    world.mill.grow([ADA], 1)
+    world.store.commit([Delete(HEAD_PATH)])
+
+    world.minute()
+
+    assert [each.event for each in world.alerts.raised] == ["log_broken"]
+    assert world.store.get(HEAD_PATH) is None
+
+
+def test_typed_leaf_is_logged_with_the_minute(world):
+    world.store.commit([queue_leaf("key", "key-1", {"kid": "k"}, world.clock.now())])
+
+    world.minute()
+    world.minute()
+
+    leaf = read_leaf(world.store, "key-1")
+    assert leaf is not None
+    assert leaf.index == 0
+    assert check_log(world.store) == 1
+
+
+def test_many_typed_leaves_are_logged_over_rounds(world):
+    world.store.commit([queue_leaf("key", f"key-{number}", {"n": number}, 1) for number in range(45)])
+
+    world.minute()
+
+    assert check_log(world.store) == 45
+
+
+def test_cursor_of_other_text_is_the_first_cursor(world):
+    for text in ("", "x", "[]", '{"place":[1]}', "null"):
+        world.cursor = text
+        world.minute()
+        assert list(world.alerts.raised) == []
+
+
+def test_ledger_under_load_has_each_entry_once_in_the_log():
+    world = World()
+    log = LogWorld(store=world.documents, clock=world.clock)
+    ledgers = [ledger_on(world.documents, world.clock) for _ in range(2)]
+    for number in range(40):
+        ledgers[number % 2].execute(Uid(f"u{number % 7}"), grant(f"g{number}", 10))
+        if number % 5 == 0:
+            log.minute()
+    log.minute()
+
+    assert check_log(world.documents) == 40
