@@ -26,7 +26,7 @@ check: setup  ## ruff, mypy, import-linter
 coverage: setup  ## the tests, with their coverage and its floor
 	@exec $(PYTHON) -m pytest --cov --cov-report=term --cov-report=html
 
-bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|windows|agents|payments|coins; AGAINST=REF compares two commits
+bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|windows|agents|payments|coins|receipts; AGAINST=REF compares two commits
 	@$(PYTHON) -m emulator.bench $(if $(AGAINST),--against $(AGAINST)) $(PART)
 
 reference: setup  ## the generated pages of docs/: routes, errors, settings, dependencies, jobs, tools, decisions
@@ -128,6 +128,12 @@ AGENTS ?= 200
 # strangers, killed workers.
 chains: setup  ## 500 reorgs with workers killed, 1000 schedules of liars, 200 agents' payments with each fault; SEED=… REORGS=… SCHEDULES=… AGENTS=…
 	@exec $(PYTHON) -m tests.chains $(SEED) $(REORGS) $(SCHEDULES) $(AGENTS)
+
+.PHONY: canonical
+DOCUMENTS ?= 1000000
+
+canonical: setup  ## a million random documents, equal by our encoder and by a reference of RFC 8785; SEED=… DOCUMENTS=…
+	@SEED=$(SEED) DOCUMENTS=$(DOCUMENTS) exec $(PYTHON) -m pytest tests/properties/test_canonical_documents.py
 
 .PHONY: flat
 

@@ -22,7 +22,7 @@ from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.payment_errors import OFFERED
 from functions.http.problems import problem_response
 from functions.http.request_log import ROUTE, RequestLog
-from functions.http.routes import PREFIX, Call, Reply, Route
+from functions.http.routes import DEEP, DEEP_CHARS_MAX, PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
 from functions.http.uploads import Uploads
 from functions.tracing import begin_request
@@ -121,6 +121,8 @@ class Gate:
         """
         if route.access.is_public:
             self._calls.admit(self.address)
+            if route.name in self._rare:
+                self._rare[route.name].admit(self.address)
             return None
         self._refusals.check(_credential(), self.address)
         principal = self._authenticated(route)
@@ -189,7 +191,7 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
 
     def answered(caller: Principal | None, path: dict[str, str]) -> Response:
         path = {name: model_id(value) for name, value in path.items()} if route.path.endswith(MODEL_PATH) else path
-        if not all(is_uid(value) if name == "uid" else is_safe_id(value) for name, value in path.items()):
+        if not all(_is_possible(name, value) for name, value in path.items()):
             raise NoSuchPath
         if route.is_drained and services.metering.drain.is_on():
             _require_known(services, route, caller, path)
@@ -210,6 +212,13 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
         return _respond(route, answer, route.handler(x402.paid(call, route) if call.payment else call))
 
     return view
+
+
+def _is_possible(name: str, value: str) -> bool:
+    """Return True if a part of the path can be an id. A part that may hold slashes is only held to its length."""
+    if name == DEEP:
+        return len(value) <= DEEP_CHARS_MAX
+    return is_uid(value) if name == "uid" else is_safe_id(value)
 
 
 def _require_known(services: Services, route: Route, caller: Principal | None, path: dict[str, str]) -> None:

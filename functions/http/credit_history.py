@@ -25,8 +25,9 @@ from functions.http.fields import (
 from functions.http.routes import READ, Call, Routes
 from shared.kernel.ids import Uid
 from shared.ledger.about import PURPOSES, REF_TYPES
-from shared.ledger.errors import EntryNotFound
+from shared.ledger.errors import EntryNotFound, NotLoggedYet
 from shared.ledger.history import EntryFilter
+from shared.ledger.log.head import LogBroken
 
 NAME_CHARS_MAX = 200
 NDJSON = "application/x-ndjson"
@@ -130,6 +131,40 @@ class OpenHoldsOut(Answer):
     next_cursor = NextCursor()
 
 
+class SignedEntryOut(Answer):
+    """Signed entry. `body` is the canonical JSON text, and `hash` is the SHA-256 of the text, in hex.
+
+    `signature` is the Ed25519 signature of `ics-entry-v1:` and the hash, in base64.
+    """
+
+    body = fields.String(required=True)
+    hash = fields.String(required=True)
+    signature = fields.String(required=True)
+
+
+class EntryKeyOut(Answer):
+    """Key that signed the entry."""
+
+    kid = fields.String(required=True)
+    alg = Choice("Ed25519", required=True)
+    public_key = fields.String(required=True, metadata={"description": "32 bytes, base64."})
+
+
+class ReceiptOut(Answer):
+    """Entry with its proof.
+
+    `log` is the key of the log in the form of C2SP signed-note, `proof` a text of the form c2sp.org/tlog-proof@v1.
+    The leaf is `ics-leaf-v1` and a newline, the 32 bytes of the hash and the 64 bytes of the signature.
+    """
+
+    format = Choice("ics-receipt", required=True)
+    version = fields.Integer(required=True)
+    entry = fields.Nested(SignedEntryOut, required=True)
+    key = fields.Nested(EntryKeyOut, required=True)
+    log = fields.String(required=True)
+    proof = fields.String(required=True)
+
+
 @routes.get("/credits/history", scopes=READ, answer=History, query=HistoryQuery)
 def history(call: Call) -> Any:
     """List the caller's entries, newest first.
@@ -163,6 +198,21 @@ def entry(call: Call) -> Any:
     if not WHOLE.fullmatch(seq):
         raise EntryNotFound
     return call.services.credits.ledger.entry(call.uid, int(seq))
+
+
+@routes.get(
+    "/credits/entries/{seq}/proof", scopes=READ, answer=ReceiptOut, errors=(EntryNotFound, NotLoggedYet, LogBroken)
+)
+def proof(call: Call) -> Any:
+    """Show a receipt: one of the caller's entries, its signature, and the proof that the public log holds it.
+
+    Save the answer. The page `GET /v1/docs/verify` checks a receipt in a browser, and the command
+    `python -m shared.ledger.verify FILE` on a terminal. An entry is in the log within two minutes.
+    """
+    seq = call.path["seq"]
+    if not WHOLE.fullmatch(seq):
+        raise EntryNotFound
+    return call.services.credits.ledger.receipt(call.uid, int(seq)).to_json()
 
 
 @routes.get("/credits/holds", scopes=READ, answer=OpenHoldsOut)

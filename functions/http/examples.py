@@ -272,6 +272,8 @@ OF_OPERATION: Mapping[str, Any] = {
     "agents_steps.cursor": encode_cursor(100),
     "credits_history.kind": "charge",
     "credits_history.ref": f"payment:{PAYMENT}",
+    "ledger_consistency.from": 128,
+    "ledger_consistency.to": 256,
     "agents_artifact.name": "result.txt",
 }
 """Values of parameters by operation and name; they win over those by name."""
@@ -287,7 +289,9 @@ OF_NAME: Mapping[str, Any] = {
     "refund_id": "refund_0123456789abcdef01234567",
     "task_id": IMAGE_TASK,
     "link": "link_example",
+    "level": "0",
     "seq": 1,
+    "tile": "000",
     "from": "2026-11-01",
     "to": "2026-11-30",
     "bucket": "day",

@@ -26,6 +26,8 @@ MOMENT_MAX = 253_370_764_800_000
 """First moment of the year 9999. In another time zone, a later moment may exceed the range of a datetime."""
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 READ_ONLY_CHARACTERS_MAX = 500
+LONG_WHOLE = re.compile(r"0|[1-9]\d{0,15}", re.ASCII)
+TREE_SIZE_MAX = 2**53 - 1
 WHOLE = re.compile(r"0|[1-9]\d{0,8}", re.ASCII)
 FIELDS_MAX = 200
 """Most fields of one object. Each unknown field would be an error in the answer."""
@@ -270,6 +272,18 @@ class Limit(fields.Integer):
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
         if not isinstance(value, str) or not WHOLE.fullmatch(value):
+            raise ValidationError("Not a valid integer.")
+        return int(value)
+
+
+class TreeSize(fields.Integer):
+    """Number of leaves of a tree of the transparency log, from a query string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=validate.Range(1, TREE_SIZE_MAX), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not LONG_WHOLE.fullmatch(value):
             raise ValidationError("Not a valid integer.")
         return int(value)
 

@@ -49,6 +49,10 @@ READ_USERS = Access(roles=roles.READ_USERS)
 READ_AUDIT = Access(roles=roles.READ_AUDIT)
 ACT = Access(roles=roles.ACT)
 
+DEEP = "tile"
+"""Name in a path whose value may hold slashes. The handler checks the value."""
+DEEP_CHARS_MAX = 100
+
 NO_KEYS: frozenset[Scope] = frozenset()
 READ: frozenset[Scope] = frozenset({"read"})
 CHAT: frozenset[Scope] = frozenset({"chat"})
@@ -183,7 +187,8 @@ class Route:
     @property
     def rule(self) -> str:
         """The path in Flask's form."""
-        return self.path.replace("{", "<").replace("}", ">")
+        rule = self.path.replace("{", "<").replace("}", ">")
+        return rule.replace(f"<{DEEP}>", f"<path:{DEEP}>")
 
     @property
     def is_remembered(self) -> bool:

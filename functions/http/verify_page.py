@@ -1,7 +1,7 @@
 """`/v1/docs/verify`: a page that checks a receipt in the browser, also as a saved file, and asks no server.
 
 The page is one file. Its policy allows exactly the scripts and styles in this file, by hash, and no connection at all.
-The same policy stands in the page itself, so that a saved copy has it too.
+The same policy stands in the page, so that a saved copy has the policy too.
 """
 
 import hashlib

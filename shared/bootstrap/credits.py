@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.ledger.key_store import KeyStore, KnownRegistry
     from shared.ledger.ledger import Ledger
     from shared.ledger.log.day_store import DayStore
+    from shared.ledger.log.public_log import PublicLog
     from shared.ledger.log.sequencer import Sequencer
     from shared.ledger.losses import Losses
     from shared.ledger.marks import MarkRing
@@ -101,6 +102,13 @@ class CreditServices:
         return KeyRotation(
             documents, self.key_acts, self.known_keys, resealing, self.watch, self.clock, self.ports.alerts()
         )
+
+    @part
+    def public_log(self) -> "PublicLog":
+        """Build the public view of the transparency log."""
+        from shared.ledger.log.public_log import PublicLog
+
+        return PublicLog(self.ports.documents(), self.clock)
 
     @part
     def relay(self) -> "Relay":

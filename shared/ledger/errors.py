@@ -1,6 +1,6 @@
 """Errors of operations on an account's credits."""
 
-from shared.kernel.clock import Millis, rfc3339
+from shared.kernel.clock import MINUTE, Millis, rfc3339
 from shared.kernel.errors import Conflict, NotFound, Rejected, Unavailable
 from shared.kernel.money import format_credits
 
@@ -66,6 +66,17 @@ class EntryNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such entry in this account.")
+
+
+class NotLoggedYet(Conflict):
+    """Entry beyond the last checkpoint. The sequencer and the signer run once a minute."""
+
+    code = "not_logged_yet"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The log's last checkpoint does not reach this entry yet; ask again in a minute.", retry_after_ms=MINUTE
+        )
 
 
 class HoldNotFound(NotFound):

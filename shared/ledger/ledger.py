@@ -45,6 +45,7 @@ from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenH
 if TYPE_CHECKING:
     from shared.ledger.account_audit import AuditTurn
     from shared.ledger.findings import Finding
+    from shared.ledger.log.proof_receipts import ProofReceipt
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Receipt)
@@ -252,6 +253,12 @@ class Ledger:
         from shared.ledger.export import export_lines
 
         return export_lines(self._documents, self._keys, self._ledger_id, uid)
+
+    def receipt(self, uid: Uid, seq: int) -> "ProofReceipt":
+        """Return one entry with the proof that the log holds the entry; see `EntryProofs.receipt`."""
+        from shared.ledger.log.entry_proofs import EntryProofs
+
+        return self._watched(lambda: EntryProofs(self._documents, self._keys, self._ledger_id).receipt(uid, seq))
 
     def keys(self) -> list[Mapping[str, Any]]:
         """Return the public keys of the signatures of entries and seals."""

@@ -80,6 +80,7 @@ FOR_KEYS = {
     ("GET", "/v1/credits/balance"): {"read"},
     ("GET", "/v1/credits/history"): {"read"},
     ("GET", "/v1/credits/entries/{seq}"): {"read"},
+    ("GET", "/v1/credits/entries/{seq}/proof"): {"read"},
     ("GET", "/v1/credits/holds"): {"read"},
     ("GET", "/v1/credits/export"): {"read"},
     ("GET", "/v1/credits/analytics"): {"read"},

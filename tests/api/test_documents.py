@@ -16,8 +16,10 @@ from functions.http.table import ROUTES
 from shared.bootstrap import Services, in_memory
 from shared.kernel.documents import Put
 from shared.kernel.ids import Uid, is_safe_id
+from shared.ledger.log.merkle import leaf_hash
 from shared.platform.memory.payments import MemoryProvider
 from tests.api.world import Person, World
+from tests.support.logged_accounts import append_leaves, log_entries, sign_head
 
 STATIC = Path(__file__).parents[2] / "functions" / "http" / "static"
 DOCUMENT = openapi(ROUTES)
@@ -90,7 +92,16 @@ def fresh_laptop() -> World:
     for person in (USER, OPERATOR):
         world.identity.sign_up(person["email"], uid=person["uid"], claims={"roles": person.get("roles", [])})
     make_examples_in(world)
+    log_examples(world)
     return world
+
+
+def log_examples(world: World) -> None:
+    """A log with a full tile of leaves, the first entry of the example user among them, and a checkpoint."""
+    documents = world.services.ports.documents()
+    log_entries(documents, Uid(USER["uid"]), 1)
+    append_leaves(documents, [leaf_hash(b"another")] * 255)
+    sign_head(documents)
 
 
 def make_examples_in(world: World) -> Services:

@@ -12,12 +12,14 @@ from shared.ai.agents.thinking import ThinkRequest, Thought, ToolCall
 from shared.ai.tokens import Usage
 from shared.kernel.clock import DAY, HOUR, MINUTE, Millis, from_datetime
 from shared.kernel.ids import new_id
+from shared.ledger.log.entry_proofs import PROOF_READS_MAX
 from shared.payments.ports import ProviderName
 from shared.platform.memory.passthrough import response
 from shared.sagas.engine.due_items import SELDOM
 from tests.cost.bill import Line
 from tests.cost.metering import MEASURED, Measured, measure
 from tests.cost.product import Caller, Product
+from tests.support.logged_accounts import log_in_large_tree
 
 MESSAGE = {"content": "hi", "max_output_tokens": 60}
 COMPLETION = {"model": "small", "max_tokens": 60, "messages": [{"role": "user", "content": "hi"}]}
@@ -26,6 +28,7 @@ LEARNT = 40
 """Calls after which a model's expected answer is known, so that its document is seldom written."""
 SPOKEN = 74
 """Messages of a conversation in its steady state."""
+LEAVES = 2**27
 LONG, VERY_LONG = 100, 984 if os.environ.get("COST") == "long" else 240
 """Messages of long conversations before the measured turns, none of which renews the summary. The short form of the
 tests takes 240 for 984: both cost what is pinned."""
@@ -269,6 +272,14 @@ def _reader() -> Caller:
     return ann
 
 
+def _proof() -> Measured:
+    """Measure receipts of an old entry in a large log: its run stands on a page, and its leaf below three tiles."""
+    product = Product()
+    ann = product.person(credits_=1)
+    log_in_large_tree(product.store, ann.uid, LEAVES, LEAVES // 3)
+    return measure(product, lambda: ann.get("/credits/entries/1/proof"))
+
+
 def _reserve() -> Measured:
     product = Product()
     ann = product.person()
@@ -378,6 +389,12 @@ UNITS: tuple[Unit, ...] = (
     ),
     Unit(name="balance", title="GET balance", run=lambda: _read("/credits/balance")),
     Unit(name="history", title="GET history, first page", run=lambda: _read("/credits/history"), most={"reads": 22}),
+    Unit(
+        name="proof",
+        title="GET proof of an entry, 2^27 entries in the log",
+        run=_proof,
+        most={"reads": PROOF_READS_MAX},
+    ),
     Unit(name="analytics", title="GET analytics of 30 days", run=lambda: _read("/credits/analytics")),
     Unit(name="reservation", title="Reservation and its capture", run=_reserve),
     Unit(name="sign_up", title="Sign-up with the welcome bonus", run=_sign_up),

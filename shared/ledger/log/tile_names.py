@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from shared.ledger.log.tiles import TILE_WIDTH
+from shared.ledger.log.tiles import TILE_HEIGHT, TILE_WIDTH
 
 LEVEL_MAX = 63
 PART_DIGITS = 3
@@ -30,6 +30,11 @@ class TileName:
         *first, last = (digits[at : at + PART_DIGITS] for at in range(0, len(digits), PART_DIGITS))
         parts = "/".join([*(f"x{part}" for part in first), last])
         return f"{self.level}/{parts}" + ("" if self.width == TILE_WIDTH else f"{_PARTIAL}{self.width}")
+
+    @property
+    def end(self) -> int:
+        """Number of leaves in the smallest tree that has all of this tile."""
+        return (self.number * TILE_WIDTH + self.width) << (TILE_HEIGHT * self.level)
 
 
 def parse_tile_name(level: str, rest: str) -> TileName | None:
