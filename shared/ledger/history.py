@@ -13,6 +13,7 @@ from shared.ledger.about import CALL_PURPOSES
 from shared.ledger.account import Account
 from shared.ledger.entries import NOTELESS_KINDS, POSTED_KINDS
 from shared.ledger.errors import UNREADABLE, EntryNotFound, IntegrityFailed
+from shared.ledger.links import EntryChecks
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.views import EntryView, HistoryPage, entry_view, hold_needed
@@ -51,22 +52,25 @@ class EntryFilter:
 
 
 class EntryHistory:
-    """Reader of the entries of accounts. Safe to share between threads."""
+    """Reader of the entries of accounts. Every entry is verified before it is shown. Safe to share between threads."""
 
-    def __init__(self, store: AccountStore) -> None:
+    def __init__(self, store: AccountStore, checks: EntryChecks) -> None:
         self._store = store
+        self._checks = checks
 
     def page(self, account: Account, wanted: EntryFilter, *, before: int | None, limit: int) -> HistoryPage:
         """Return wanted entries below seq `before`, newest first.
 
         Entries of other kinds are not read. One call reads a bounded number of entries. So a page may be short or empty
-        and still have a `before` to continue from.
+        and still have a `before` to continue from. Raises IntegrityFailed for an entry that the ledger did not write;
+        UnknownKey.
         """
         last, searched = self._last(account, wanted, before)
         if wanted.is_about_any:
             found, rest = self._read(account, wanted, last, max(1, limit - searched))
         else:
             found, rest = self._searched(account, wanted, last, limit)
+        self._checks.require_page(account.uid, found, (account.seq, account.head))
         return HistoryPage(items=tuple(self._noted(account.uid, found, self._views(account, found))), before=rest)
 
     def _searched(
@@ -98,10 +102,11 @@ class EntryHistory:
         return in_time, first.seq if first is not None and is_more else None
 
     def entry(self, account: Account, seq: int) -> EntryView:
-        """Return one entry, with its note. Raises EntryNotFound."""
+        """Return one entry, with its note. Raises EntryNotFound, IntegrityFailed, UnknownKey."""
         stored = self._store.entries(account.uid, seq, seq) if 1 <= seq <= account.seq else []
         if not stored:
             raise EntryNotFound
+        self._checks.require_page(account.uid, stored, (account.seq, account.head))
         [view] = self._noted(account.uid, stored, self._views(account, stored))
         return view
 

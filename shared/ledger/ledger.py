@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document, Documents, PreconditionFailed, Version, Write
@@ -36,6 +35,7 @@ from shared.ledger.hold_names import hold_id
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
+from shared.ledger.links import EntryChecks, sound_entries
 from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.rest import RestNotRead
 from shared.ledger.store import AccountStore
@@ -69,7 +69,8 @@ class Ledger:
         """Make a ledger. `rate` limits spending calls per user; None: no limit. `spawn` starts a background thread."""
         self._documents = documents
         self._store = AccountStore(documents, keys, ledger_id)
-        self._history = EntryHistory(self._store)
+        self._checks = EntryChecks(verifier=keys, ledger=ledger_id)
+        self._history = EntryHistory(self._store, self._checks)
         self._committer = Committer(self._store, clock)
         self._clock = clock
         self._keys = keys
@@ -244,9 +245,9 @@ class Ledger:
     def bodies(self, uid: Uid, first: int, last: int) -> list[Mapping[str, Any]]:
         """Return the parsed bodies of the entries `first` to `last`, oldest first, for folds of the journal.
 
-        Raises IntegrityFailed for an entry that cannot be read.
+        Raises IntegrityFailed for an entry that the ledger did not write at this place; UnknownKey.
         """
-        return [_body_of(uid, entry) for entry in self._store.entries(uid, first, last)]
+        return self._checks.bodies(uid, first, self._store.entries(uid, first, last))
 
     def export(self, uid: Uid) -> Iterator[str]:
         """Return the account as one self-contained NDJSON, line by line, with all that an offline verifier needs."""
@@ -281,8 +282,6 @@ class Ledger:
 
     def sound_entries(self, uid: Uid, first: int, last: int, *, least: int, before: str) -> list[StoredEntry]:
         """Return the stored entries `first` to `last` for a relay, verified; see `shared.ledger.links`."""
-        from shared.ledger.links import sound_entries
-
         return sound_entries(
             self._store,
             self._keys,
@@ -364,16 +363,6 @@ def _balance(totals: AccountTotals, clock: Clock) -> Balance:
         seq=totals.seq,
         updated_at=clock.now(),
     )
-
-
-def _body_of(uid: Uid, entry: StoredEntry) -> Mapping[str, Any]:
-    try:
-        body: Any = parse_canonical(entry.body)
-    except NotCanonical as error:
-        raise IntegrityFailed(uid=uid, seq=max(entry.seq, 0), rule="canonical") from error
-    if not isinstance(body, Mapping):
-        raise IntegrityFailed(uid=uid, seq=max(entry.seq, 0), rule="canonical")
-    return body
 
 
 def _in_thread(work: Callable[[], None]) -> None:

@@ -1,6 +1,7 @@
-"""Check of new entries before they are published: each by itself, and each as a link behind the one before."""
+"""Checks of entries before they are published or shown: each by itself, and each as a link behind the one before."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -48,6 +49,47 @@ def check_links(
         before = entry.hash
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryChecks:
+    """Checks of entries that are read from the store, with the keys of one ledger."""
+
+    verifier: Verifier
+    ledger: str
+
+    def require_page(self, uid: Uid, page: Sequence[StoredEntry], head: tuple[int, str]) -> None:
+        """Check entries of a page, newest first, with gaps or without: each by the signature, neighbours as links.
+
+        `head` is number and hash of the account's last entry. Raises IntegrityFailed for the first entry that breaks a
+        law; UnknownKey.
+        """
+        after, expected = head[0] + 1, head[1]
+        for entry in page:
+            rule = entry_rule([entry], self.verifier, ledger=self.ledger, uid=uid, seq=entry.seq)
+            if rule is None and entry.seq == after - 1 and entry.hash != expected:
+                rule = "link"
+            if rule is not None:
+                raise IntegrityFailed(uid=uid, seq=max(entry.seq, 0), rule=rule)
+            after, expected = entry.seq, str(orjson.loads(entry.body).get("prev"))
+
+    def bodies(self, uid: Uid, first: int, entries: Sequence[StoredEntry]) -> list[Mapping[str, Any]]:
+        """Return the parsed bodies of neighbours from `first` on, oldest first, as one chain with one signature.
+
+        The signature of the last entry covers all before it by their hashes. Raises IntegrityFailed for the first entry
+        that breaks a law; UnknownKey.
+        """
+        bodies, before = list[Mapping[str, Any]](), ""
+        for seq, entry in enumerate(entries, first):
+            body = _body_of(uid, seq, entry)
+            rule = _link_rule(body, entry, uid=uid, seq=seq, before=before)
+            if rule is None and seq == first + len(entries) - 1:
+                rule = entry_rule([entry], self.verifier, ledger=self.ledger, uid=uid, seq=seq)
+            if rule is not None:
+                raise IntegrityFailed(uid=uid, seq=seq, rule=rule)
+            before = entry.hash
+            bodies.append(body)
+        return bodies
+
+
 def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str, uid: Uid, seq: int) -> str | None:
     """Return the law that one entry breaks by itself, without the chain before; None if none. Raises UnknownKey.
 
@@ -77,3 +119,24 @@ def _broken_rule(entry: StoredEntry, verifier: Verifier, *, ledger: str, uid: Ui
     if rule is None and before and orjson.loads(entry.body).get("prev") != before:
         return "link"
     return rule
+
+
+def _link_rule(body: Mapping[str, Any], entry: StoredEntry, *, uid: Uid, seq: int, before: str) -> str | None:
+    """Return the law that the entry breaks as a link at the place `seq`, None if none. `before` is "" if unknown."""
+    if entry.seq != seq or body.get("seq") != seq:
+        return "sequence"
+    if body_hash(entry.body) != entry.hash:
+        return "hash"
+    if body.get("uid") != uid:
+        return "identity"
+    return "link" if before and body.get("prev") != before else None
+
+
+def _body_of(uid: Uid, seq: int, entry: StoredEntry) -> Mapping[str, Any]:
+    try:
+        body: Any = parse_canonical(entry.body)
+    except NotCanonical as error:
+        raise IntegrityFailed(uid=uid, seq=seq, rule="canonical") from error
+    if not isinstance(body, Mapping):
+        raise IntegrityFailed(uid=uid, seq=seq, rule="canonical")
+    return body

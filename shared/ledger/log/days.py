@@ -1,7 +1,7 @@
 """Closed days: the state of every account as of a day, as leaves of one Merkle tree (RFC 6962).
 
 A page has the accounts of 256 leaves, in the order of the store. So the root of a page is a node of the tree, and the
-path of one account needs its page and the roots of all pages. The record of a day has the root, and the hash of the
+path of one account needs one page and the roots of all pages. The record of a day has the root, and the hash of the
 record before, so that no day can be left out or written again.
 """
 
@@ -19,7 +19,7 @@ from shared.ledger.log.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, roo
 
 ACCOUNT_PREFIX = b"ics-day-account-v1\n"
 PAGE_ACCOUNTS = 256
-"""Number of accounts of a complete page: a power of two, so that its root is a node of the tree."""
+"""Number of accounts of a complete page: a power of two, so that the page's root is a node of the tree."""
 RECORD_VERSION = 1
 
 
@@ -132,7 +132,7 @@ class DayPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """Comparison of an account with its state at the close before.
+    """Comparison of an account with the same account at the close before.
 
     `rule` is the law that is broken; empty if none is. `is_moved`: entries were added since.
     """
@@ -213,7 +213,7 @@ def day_path(record: DayRecord, page: Sequence[DayAccount], number: int, roots: 
 
 
 def changes_since(before: DayAccount | None, now: DayAccount | None, *, is_same_fold: bool) -> Changes:
-    """Compare an account with its state at the close before. `before` and `now` are None without the account.
+    """Compare an account with the same account at the close before. `before` and `now` are None without the account.
 
     Entries are never taken away, and a state changes by entries only. States are compared if both were made by the same
     rules.

@@ -9,6 +9,7 @@ from shared.kernel.clock import MINUTE
 from shared.kernel.documents import Create, Data, Put
 from shared.ledger.account import Account
 from shared.ledger.history import EntryFilter, EntryHistory
+from shared.ledger.links import EntryChecks
 from shared.ledger.store import AccountStore, entry_path
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import NOW, adjust
@@ -64,6 +65,16 @@ def test_history_reads_no_entry_of_a_kind_that_is_not_wanted():
     assert documents.read == 1 + 2 * len(ACCOUNT_DOCUMENTS)
 
 
+class Unchecked(EntryChecks):
+    """Checks that accept all: the entries of a long history are not signed."""
+
+    def require_page(self, *_):
+        """Accept the page."""
+
+
+CHECKS = Unchecked(verifier=KEYS, ledger="demo-test")
+
+
 def store_on(documents: MemoryDocuments) -> AccountStore:
     return AccountStore(documents, KEYS, "demo-test")
 
@@ -103,7 +114,7 @@ def long_history(documents: MemoryDocuments, count: int) -> Account:
 def test_history_page_reads_as_many_documents_as_it_shows(count):
     documents = Counting()
     account = long_history(documents, count)
-    history, limit = EntryHistory(store_on(documents)), 20
+    history, limit = EntryHistory(store_on(documents), CHECKS), 20
     middle = NOW + count // 2 * MINUTE
     pages = {
         "newest": (EntryFilter(), None),
@@ -164,7 +175,7 @@ def test_old_entries_of_calls_are_asked_for_no_note():
     account = long_history(documents, 100)
     documents.read = 0
 
-    EntryHistory(store_on(documents)).page(account, EntryFilter(), before=90, limit=20)
+    EntryHistory(store_on(documents), CHECKS).page(account, EntryFilter(), before=90, limit=20)
 
     assert documents.read == 20
 
