@@ -68,12 +68,14 @@ OPERATIONS ?= 20000
 chaos: setup  ## four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
 
-.PHONY: faults simulate mutate history outage
+.PHONY: faults simulate mutate history outage log
 ACCOUNTS ?= 1000
 FIRST ?= 0
 SEEDS ?= 1000
 COMMANDS ?= 500
 PLAY ?= histories
+ENTRIES ?= 100000
+KILLS ?= 100
 MODULES ?=
 
 faults: setup  ## the real store behind a proxy that fails its calls; SEED=… OPERATIONS=…
@@ -87,6 +89,9 @@ history: setup  ## random accounts rebuilt from the pages of their history alone
 
 outage: setup  ## an hour without triggers at 50 entries a second, healed by the sweep of the relay; WAITING=…
 	@exec $(PYTHON) -m tests.relaying $(WAITING)
+
+log: setup  ## 100,000 entries into the log by two sequencers that are killed 100 times; ENTRIES=… KILLS=…
+	@exec $(PYTHON) -m tests.sequencing $(ENTRIES) $(KILLS)
 
 mutate: setup  ## small changes of the ledger that a test must notice; MODULES=… JOBS=… SECONDS=… AGAIN=1
 	@exec $(PYTHON) -m tests.mutation $(MODULES)

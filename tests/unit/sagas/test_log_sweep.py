@@ -10,9 +10,9 @@ from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.head import HEAD_PATH
-from shared.ledger.log.tile_reader import read_head
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf
 from shared.ledger.markers import LOG, RELAY, is_waiting, marker_path
+from tests.sequencing.counting import SHAPES, written
 from tests.support.ledgers import UID, World, charge, grant, ledger_on
 from tests.support.sequencing import LogWorld, check_log, positions, users
 
@@ -73,29 +73,12 @@ def test_minute_without_news_reads_once_and_writes_nothing(world):
     assert (world.documents.calls, world.documents.writes) == (1, 0)
 
 
-PER_THOUSAND = {2: (250, 510), 20: (50, 60)}
+@pytest.mark.parametrize("per_visit", SHAPES)
+def test_writes_per_thousand_entries_are_few_and_flat(per_visit):
+    counts = list(written(per_visit, thousands=3))
 
-
-@pytest.mark.parametrize(("per_visit", "accounts_and_most"), PER_THOUSAND.items())
-def test_writes_per_thousand_entries_are_few_and_flat(world, per_visit, accounts_and_most):
-    accounts, most = accounts_and_most
-    written = []
-    for _ in range(3):
-        before, size = world.documents.writes, check_size(world)
-        while check_size(world) - size < 1_000:
-            world.mill.grow(users(accounts), per_visit)
-            world.minute()
-            world.clock.advance(MINUTE)
-        written.append(world.documents.writes - before)
-
-    assert check_size(world) == 3_000
-    assert max(written) <= most
-    assert max(written) - min(written) <= 2
-
-
-def check_size(world):
-    head = read_head(world.store)
-    return 0 if head is None else head.size
+    assert max(counts) <= SHAPES[per_visit][1]
+    assert max(counts) - min(counts) <= 2
 
 
 def test_run_commits_the_head_once_a_second_at_most(world):
