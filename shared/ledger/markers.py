@@ -69,9 +69,12 @@ def is_waiting(marker: Data, reader: str) -> bool:
     return reader not in marker or marker[reader] is not None
 
 
-def clearing(marker: Document, reader: str) -> Patch:
-    """Return the write that clears the reader's field. The commit fails if the marker has changed since the read."""
-    return Patch(marker.path, {reader: None}, marker.version)
+def clearing(marker: Document, reader: str, **told: int) -> Patch:
+    """Return the write that clears the reader's field. The commit fails if the marker has changed since the read.
+
+    `told` are numbers that the reader leaves in the marker.
+    """
+    return Patch(marker.path, {reader: None, **told}, marker.version)
 
 
 def renewed_marker(marker: Document) -> Patch:

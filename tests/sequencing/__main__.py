@@ -3,9 +3,11 @@
 Counts the documents written for each thousand entries first: they must stay as few from the first thousand to the last.
 """
 
+import io
 import shutil
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from emulator.suite import Suite
@@ -33,7 +35,8 @@ def main(entries: int = ENTRIES, kills: int = KILLS) -> int:
 
 
 def _is_flat(per_visit: int, thousands: int) -> bool:
-    counts, most = list(written(per_visit, thousands)), SHAPES[per_visit][1]
+    with redirect_stdout(io.StringIO()):
+        counts, most = list(written(per_visit, thousands)), SHAPES[per_visit][1]
     sys.stdout.write(
         f"{per_visit} entries a visit: {min(counts)} to {max(counts)} documents written for a thousand entries\n"
     )

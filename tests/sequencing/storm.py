@@ -5,8 +5,10 @@ job `log`; each process is killed with SIGKILL after a random time and replaced,
 run then takes in the rest, and every leaf is looked up.
 """
 
+import io
 import multiprocessing
 import random
+import sys
 from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnProcess
 
@@ -67,6 +69,7 @@ class UnclearDocuments(FaultyDocuments):
 
 def sequence(project: str, seed: int) -> None:
     """Run the job `log` again and again, until killed."""
+    sys.stdout = io.StringIO()  # the lines of a process that is killed tell nobody anything
     documents, clock, cursor = UnclearDocuments(connect(project), seed), SystemClock(), ""
     world = LogWorld(store=documents)
     while True:

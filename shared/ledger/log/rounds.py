@@ -17,6 +17,7 @@ from shared.ledger.log.leaves import InvalidLeaf, entry_leaf
 from shared.ledger.log.merkle import leaf_hash
 from shared.ledger.log.position import (
     PAGE_RUNS_MAX,
+    POSITION_RULE,
     RUNS_MAX,
     LogPosition,
     ParkedAt,
@@ -40,10 +41,14 @@ CheckLinks: TypeAlias = Callable[[Uid, Sequence[StoredEntry], int, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Account of which the log may lack entries. Entries 1 to `seq` exist if nobody has tampered with the account."""
+    """Account of which the log may lack entries. Entries 1 to `seq` exist if nobody has tampered with the account.
+
+    `logged` is an entry that the log has for sure, 0 if unknown.
+    """
 
     uid: Uid
     seq: int
+    logged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -153,6 +158,8 @@ def _new_entries(read: AccountRead, check: CheckLinks) -> list[StoredEntry]:
     The last entry in the log must be that of the account. An account that was rolled back gets no more leaves.
     """
     position, visit = read.position, read.visit
+    if position.seq < visit.logged:
+        raise IntegrityFailed(uid=visit.uid, seq=position.seq + 1, rule=POSITION_RULE)
     if visit.seq <= position.seq:
         last = read.entries.get(position.seq)
         if position.seq and (last is None or last.hash != position.hash):

@@ -4,10 +4,10 @@ Unlike the relay, the log has one reader. So one query over all shards, page beh
 pass; no shard is asked for itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from shared.kernel.clock import Millis
-from shared.kernel.documents import Document, Documents, Order, OutcomeUnknown, PreconditionFailed, Query, Where
+from shared.kernel.documents import Document, Documents, Order, OutcomeUnknown, Patch, PreconditionFailed, Query, Where
 from shared.kernel.ids import Uid
 from shared.kernel.schemas import RefusedData, stored_fields
 from shared.ledger.account_documents import uid_of
@@ -16,6 +16,8 @@ from shared.ledger.log.rounds import Visit
 from shared.ledger.log.typed_leaves import is_typed_leaf
 from shared.ledger.markers import LOG, SHARD_SPAN, clearing
 
+LOGGED = "logged"
+"""Field of a marker: the last entry that the log had when the log cleared the marker. No position is behind it."""
 Place = tuple[int, str]
 """Place in the order of waiting documents: the number of the reader's field, and the path."""
 
@@ -49,26 +51,33 @@ def visits_of(found: Sequence[Document]) -> list[Visit]:
     """Return the visits of the accounts whose markers these are. Markers that nobody can read are left out."""
     markers = (document for document in found if not is_typed_leaf(document.path))
     return [
-        Visit(uid=uid_of(marker.path), seq=_seq(marker))
+        Visit(uid=uid_of(marker.path), seq=_number(marker, "seq"), logged=_number(marker, LOGGED))
         for marker in markers
         if not isinstance(marker.data, RefusedData)
     ]
 
 
-def clear_markers(documents: Documents, markers: Sequence[Document]) -> int:
+def clear_markers(documents: Documents, markers: Sequence[Document], parked: Container[Uid] = ()) -> int:
     """Clear the log's field in markers that tell no news, and return how many were cleared.
 
-    Each is cleared on the version that was read. If some have changed since, the commit is halved until the others are
-    cleared; a changed marker stays for later.
+    A marker then tells in `logged` which entries the log has, except those of `parked` accounts. Each is cleared on the
+    version that was read. If some have changed since, the commit is halved until the others are cleared; a changed
+    marker stays for later.
     """
     if not markers:
         return 0
     try:
-        documents.commit([clearing(marker, LOG) for marker in markers])
+        documents.commit([_cleared(marker, parked) for marker in markers])
     except (PreconditionFailed, OutcomeUnknown):
         half = len(markers) // 2
-        return clear_markers(documents, markers[:half]) + clear_markers(documents, markers[half:]) if half else 0
+        parts = (markers[:half], markers[half:]) if half else ()
+        return sum(clear_markers(documents, part, parked) for part in parts)
     return len(markers)
+
+
+def _cleared(marker: Document, parked: Container[Uid]) -> Patch:
+    is_parked = uid_of(marker.path) in parked
+    return clearing(marker, LOG) if is_parked else clearing(marker, LOG, **{LOGGED: _number(marker, "seq")})
 
 
 def accounts_behind(documents: Documents, after: str, limit: int) -> list[Document]:
@@ -84,7 +93,7 @@ def positions_behind(documents: Documents, after: str, limit: int) -> list[Docum
 def account_visits(accounts: Sequence[Document]) -> list[Visit]:
     """Return the visits of these accounts, up to the number of entries that each account shows."""
     readable = (account for account in accounts if not isinstance(account.data, RefusedData))
-    return [Visit(uid=Uid(account.id), seq=_seq(account)) for account in readable]
+    return [Visit(uid=Uid(account.id), seq=_number(account, "seq")) for account in readable]
 
 
 def is_position(document: Document) -> bool:
@@ -92,7 +101,7 @@ def is_position(document: Document) -> bool:
     return document.path == position_path(uid_of(document.path))
 
 
-def _seq(document: Document) -> int:
-    """Return the number of entries that the document tells; 0 if it tells none, so that the visit checks the log."""
-    seq = document.data.get("seq")
-    return seq if isinstance(seq, int) and not isinstance(seq, bool) else 0
+def _number(document: Document, name: str) -> int:
+    """Return the number in a field of the document; 0 if there is none, so that the visit checks the log."""
+    number = document.data.get(name)
+    return number if isinstance(number, int) and not isinstance(number, bool) else 0

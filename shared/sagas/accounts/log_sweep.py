@@ -125,10 +125,11 @@ class _LogTurn:
         self.rounds += 1
         is_walk_first = self.rounds % WALK_FIRST_EVERY == 0
         ordered = (*walked, *waiting) if is_walk_first else (*waiting, *walked)
-        seqs: dict[Uid, int] = {}
+        visits: dict[Uid, Visit] = {}
         for visit in ordered:
-            seqs[visit.uid] = max(visit.seq, seqs.get(visit.uid, 0))
-        return [Visit(uid=uid, seq=seq) for uid, seq in seqs.items()]
+            other = visits.get(visit.uid, visit)
+            visits[visit.uid] = replace(visit, seq=max(visit.seq, other.seq), logged=max(visit.logged, other.logged))
+        return list(visits.values())
 
     def _append(self, visits: Sequence[Visit], leaves: Sequence[str]) -> RoundReport:
         """Append, not before a second after the last commit."""
@@ -146,9 +147,10 @@ class _LogTurn:
 
         A marker that the relay has not cleared stays for later, so that the look of both finds the marker.
         """
-        known = report.current | report.parked.keys() | report.faults.keys()
+        parked = report.parked.keys() | report.faults.keys()
+        known = report.current | parked
         markers = [each for each in found if not is_typed_leaf(each.path) and uid_of(each.path) in known]
-        clear_markers(self.documents, [each for each in markers if not is_waiting(each.data, RELAY)])
+        clear_markers(self.documents, [each for each in markers if not is_waiting(each.data, RELAY)], parked)
 
     def _report(self, report: RoundReport, walked: Container[Uid]) -> None:
         """Alert operators of accounts that are parked now, and once a walk of those that were parked before."""

@@ -10,6 +10,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.head import HEAD_PATH
+from shared.ledger.log.position import position_path
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf
 from shared.ledger.markers import LOG, RELAY, is_waiting, marker_path
 from tests.sequencing.counting import SHAPES, written
@@ -204,6 +205,23 @@ def test_marker_of_a_wrong_type_costs_one_visit_and_the_walk_heals(world):
 
     assert positions(world.store)["ada"] == 4
     assert world.alerted() == []
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_position_put_back_or_deleted_parks_the_account(world, is_gone):
+    world.mill.grow([ADA], 3)
+    world.minute()
+    old = world.store.get(position_path(ADA))
+    world.mill.grow([ADA], 2)
+    world.minute()
+    world.minute()
+    world.store.commit([Delete(position_path(ADA)) if is_gone else Put(position_path(ADA), old.data)])
+    world.mill.grow([ADA], 1)
+
+    world.minute()
+
+    assert world.alerted() == [("ada", 1 if is_gone else 4, "position")]
+    assert positions(world.store)["ada"] == (0 if is_gone else 3)
 
 
 # ── parked accounts, and a log that is broken ────────────────────────────────────────────────────────────────────────
