@@ -250,7 +250,7 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain drain undrain dead-events resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
+.PHONY: explain drain undrain log-key log-status restore-log dead-events resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
 WHO ?=
 REASON ?=
 EVENT ?=
@@ -258,6 +258,8 @@ MODEL ?=
 NAME ?=
 DRY_RUN ?=
 LIMIT ?=
+BY ?=
+VERSION ?=
 
 # What operators do, as docs/operating/ says when: on the laptop that runs, or with PROJECT in a Google project.
 explain: setup  ## WHO=email or uid says in words why a balance is as it is
@@ -268,6 +270,15 @@ drain: setup  ## REASON=… takes no new spending calls; running ones end
 
 undrain: setup  ## takes spending calls again
 	@exec $(PYTHON) -m $(OPERATE) undrain
+
+log-key: setup  ## prints the policy that names the transparency log; VERSION=… the verifier key of a key in Cloud KMS
+	@exec $(PYTHON) -m $(OPERATE) log-key $(if $(VERSION),"$(VERSION)")
+
+log-status: setup  ## compares the transparency log with its anchors
+	@exec $(PYTHON) -m $(OPERATE) log-status
+
+restore-log: setup  ## BY=… REASON=… brings the log of a restored database back from its anchors (docs/operating/restore.md)
+	@exec $(PYTHON) -m $(OPERATE) restore-log -- "$(BY)" "$(REASON)"
 
 dead-events: setup  ## events that failed for too long
 	@exec $(PYTHON) -m $(OPERATE) dead-events

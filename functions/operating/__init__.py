@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from functions.operating import accounts, drains, events, migrating, models, wallets
+from functions.operating import accounts, drains, events, logs, migrating, models, wallets
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # what add_subparsers returns
@@ -21,14 +21,7 @@ def add_commands(commands: "Commands") -> None:
     drain.add_argument("reason", metavar="REASON", help="for the audit trail")
     drain.set_defaults(run=drains.drain)
     commands.add_parser("undrain", help="take spending calls again").set_defaults(run=drains.undrain)
-    commands.add_parser("dead-events", help="list events that failed for too long").set_defaults(run=events.dead_events)
-    resend = commands.add_parser("resend-event", help="handle a dead event again, here and now")
-    resend.add_argument("event", metavar="ID", help="as dead-events and the alert name the event")
-    resend.set_defaults(run=events.resend_event)
-    discard = commands.add_parser("discard-event", help="forget a dead event that nobody can handle")
-    discard.add_argument("event", metavar="ID", help="as dead-events and the alert name the event")
-    discard.add_argument("reason", metavar="REASON", help="for the audit trail")
-    discard.set_defaults(run=events.discard_event)
+    _add_event_commands(commands)
     for name, run, effect in (
         ("model-off", models.model_off, "take a model off the offer; running calls end"),
         ("model-on", models.model_on, "offer a model again"),
@@ -40,12 +33,35 @@ def add_commands(commands: "Commands") -> None:
     prices = commands.add_parser("model-prices", help="show a model's price in credits, and its changes")
     prices.add_argument("model", metavar="MODEL", help="its id")
     prices.set_defaults(run=models.model_prices)
+    _add_log_commands(commands)
     _add_wallet_commands(commands)
     migration = commands.add_parser("migrate", help="bring stored documents to the present form")
     migration.add_argument("name", nargs="?", choices=migrating.NAMES, metavar="NAME", help="without: list them all")
     migration.add_argument("--dry-run", action="store_true", help="count and show; write nothing")
     migration.add_argument("--limit", type=int, metavar="N", help="move at most N documents in this run")
     migration.set_defaults(run=migrating.migrate)
+
+
+def _add_event_commands(commands: "Commands") -> None:
+    commands.add_parser("dead-events", help="list events that failed for too long").set_defaults(run=events.dead_events)
+    resend = commands.add_parser("resend-event", help="handle a dead event again, here and now")
+    resend.add_argument("event", metavar="ID", help="as dead-events and the alert name the event")
+    resend.set_defaults(run=events.resend_event)
+    discard = commands.add_parser("discard-event", help="forget a dead event that nobody can handle")
+    discard.add_argument("event", metavar="ID", help="as dead-events and the alert name the event")
+    discard.add_argument("reason", metavar="REASON", help="for the audit trail")
+    discard.set_defaults(run=events.discard_event)
+
+
+def _add_log_commands(commands: "Commands") -> None:
+    key = commands.add_parser("log-key", help="print the policy that names the transparency log, for auditors")
+    key.add_argument("version", nargs="?", metavar="KEY_VERSION", help="of a key in Cloud KMS that is to sign the log")
+    key.set_defaults(run=logs.log_key)
+    commands.add_parser("log-status", help="compare the log with its anchors").set_defaults(run=logs.log_status)
+    restore = commands.add_parser("restore-log", help="bring the log of a restored database back from its anchors")
+    restore.add_argument("by", metavar="BY", help="who restored, for ever in the log: a name or a role")
+    restore.add_argument("reason", metavar="REASON", help="why, for ever in the log: no personal data of customers")
+    restore.set_defaults(run=logs.restore_log)
 
 
 def _add_wallet_commands(commands: "Commands") -> None:

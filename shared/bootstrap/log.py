@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.parts import part
 from shared.bootstrap.ports import Ports
 from shared.kernel.clock import Clock
@@ -12,6 +13,7 @@ from shared.kernel.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from shared.ledger.log.anchors import Anchors
     from shared.ledger.log.notes import NoteSigner, VerifierKey
+    from shared.ledger.log.restores import LogRestore
     from shared.ledger.log.signer import AnchorGate, CheckpointSigner
 
 
@@ -22,6 +24,7 @@ class LogServices:
     settings: Settings
     clock: Clock
     ports: Ports
+    credits_: CreditServices
 
     @part
     def keys(self) -> "Sequence[VerifierKey]":
@@ -64,6 +67,21 @@ class LogServices:
                 alerts=self.ports.alerts(),
             )
         )
+
+    @part
+    def restore(self) -> "LogRestore":
+        """Build the restore of the log from the bucket."""
+        from shared.ledger.log.restores import LogRestore
+
+        return LogRestore(self.ports.documents(), self.anchors, self.credits_.keys, self.clock)
+
+
+def kms_vkey(origin: str, key_version: str) -> str:
+    """Return the verifier key of a key in Cloud KMS, with one call. Raises LogKeyUnavailable."""
+    from shared.ledger.log.notes import ED25519, VerifierKey
+    from shared.platform.kms.signer import kms_public_key
+
+    return str(VerifierKey(name=origin, kind=ED25519, public_key=kms_public_key(key_version)))
 
 
 def seed_signer(settings: Settings) -> "NoteSigner":

@@ -35,7 +35,7 @@ class Services:
         self.ports = ports
         base = (settings, clock, ports)
         self.credits = CreditServices(*base)
-        self.log = LogServices(*base)
+        self.log = LogServices(*base, self.credits)
         self.users = UserServices(*base, self.credits)
         self.models = ModelServices(*base, self.users)
         self.metering = MeteringServices(*base, self.credits, self.models)

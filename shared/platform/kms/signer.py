@@ -49,7 +49,7 @@ class KmsSigner:
         Ed25519 in Cloud KMS signs the data themselves, not a digest.
         """
         sent = {"data": base64.b64encode(message).decode(), "dataCrc32c": str(_crc32c(message))}
-        answer = self._asked(json.dumps(sent).encode())
+        answer = _asked(self._url, self._token, json.dumps(sent).encode())
         try:
             signature = base64.b64decode(answer["signature"], validate=True)
             is_whole = answer["verifiedDataCrc32c"] is True and int(answer["signatureCrc32c"]) == _crc32c(signature)
@@ -59,19 +59,6 @@ class KmsSigner:
         if not is_whole or not is_ours:
             raise LogKeyUnavailable
         return signature
-
-    def _asked(self, content: bytes) -> Any:
-        """Return the JSON of the answer. Raises LogKeyUnavailable for a refusal, and without an answer in time."""
-        try:
-            headers = {"Authorization": f"Bearer {self._token()}", "Content-Type": "application/json"}
-            answer = small_answer(self._url, headers, seconds=ANSWER_SECONDS_MAX, bytes_max=BYTES_MAX, content=content)
-            found = json.loads(answer.body)
-        except (OSError, HTTPException, ValueError, RecursionError, _credentials_error()) as error:
-            raise LogKeyUnavailable from error
-        if answer.status != OK:
-            log("log_key_refused", "ERROR", status=answer.status, reason=_reason_in(found))
-            raise LogKeyUnavailable
-        return found
 
 
 class _DefaultToken:
@@ -91,6 +78,38 @@ class _DefaultToken:
             if not self._credentials.valid:
                 self._credentials.refresh(Request())
             return str(self._credentials.token)
+
+
+def kms_public_key(key_version: str, *, token: Token | None = None, api: str = API) -> bytes:
+    """Return the 32 bytes of a version's public key. Raises LogKeyUnavailable, also for a key of another algorithm."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    answer = _asked(f"{api}/{key_version}/publicKey", token or _DefaultToken(), None)
+    try:
+        found = load_pem_public_key(str(answer["pem"]).encode())
+    except (LookupError, TypeError, ValueError) as error:
+        raise LogKeyUnavailable("Cloud KMS gave no public key.") from error
+    if not isinstance(found, Ed25519PublicKey):
+        raise LogKeyUnavailable("The key is of another algorithm than EC_SIGN_ED25519.")
+    return found.public_bytes_raw()
+
+
+def _asked(url: str, token: Token, content: bytes | None) -> Any:
+    """Return the JSON of the answer to a POST of `content`, or a GET without.
+
+    Raises LogKeyUnavailable for a refusal, and without an answer in time.
+    """
+    try:
+        headers = {"Authorization": f"Bearer {token()}", "Content-Type": "application/json"}
+        answer = small_answer(url, headers, seconds=ANSWER_SECONDS_MAX, bytes_max=BYTES_MAX, content=content)
+        found = json.loads(answer.body)
+    except (OSError, HTTPException, ValueError, RecursionError, _credentials_error()) as error:
+        raise LogKeyUnavailable from error
+    if answer.status != OK:
+        log("log_key_refused", "ERROR", status=answer.status, reason=_reason_in(found))
+        raise LogKeyUnavailable
+    return found
 
 
 def _credentials_error() -> type[Exception]:
