@@ -67,7 +67,9 @@ class JobWorkers:
         from shared.sagas.accounts.log_sweep import LogSweep
 
         ports, sequencer = self.services.ports, self.services.credits.sequencer
-        return LogSweep(ports.documents(), sequencer, ports.alerts(), self.services.clock)
+
+        clock = self.services.clock
+        return LogSweep(ports.documents(), sequencer, ports.alerts(), clock, lambda: self.services.log.gate)
 
     @part
     def payments(self) -> "PaymentJobs":

@@ -11,10 +11,14 @@ from functions.dead_events import DeadEvents
 from functions.edge import EVENT_AGE_MAX, DocumentEvent, MalformedEvent, deliver
 from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.clock import MINUTE, rfc3339
-from shared.kernel.documents import Patch, Put
+from shared.kernel.documents import Delete, Patch, Put
 from shared.kernel.errors import Unavailable
 from shared.kernel.ids import OperationId, Uid, new_id
 from shared.kernel.schemas import SCHEMA_VERSION
+from shared.ledger.log.merkle import consistency_proof, is_consistent
+from shared.ledger.log.signed_heads import read_signed_head
+from shared.ledger.log.tile_reader import TileReader
+from shared.ledger.log.typed_leaves import read_leaf
 from shared.ledger.store import entry_path
 from shared.payments.fiat import Fiat
 from shared.payments.ports import Notice
@@ -164,6 +168,89 @@ def test_tamper_alarm_is_true_as_written(world: World, ann: Person, terminal: Te
         after={5: lambda: documents.commit([Patch(entry.path, {"body": entry.data["body"]})])},
         failing={2},
     )
+
+
+def test_restore_is_true_as_written(world: World, ann: Person, terminal: Terminal):
+    late = world.person(credits_=5)
+    for _ in range(3):
+        run_minute(world)
+    backup = backed_up(world)
+    ask(ann)
+    ask(late)
+    exported = late.get("/credits/export").get_data(as_text=True)
+    for _ in range(3):
+        run_minute(world)
+    receipt = signed_head(world)
+    terminal.variables["CUSTOMER"] = late.uid
+
+    def restore():
+        restore_documents(world, backup)
+        ask(ann)
+        for _ in range(12):
+            run_minute(world)
+        found = alerts_of(world)
+        assert (found["log_broken"], found["log_inconsistent"]) == ({"behind"}, {"behind"})
+
+    def wait():
+        ask(ann)
+        for _ in range(3):
+            run_minute(world)
+
+    walk("restore", terminal, before={3: restore, 6: wait})
+
+    grown = signed_head(world)
+    steps = consistency_proof(receipt.head.size, grown.head.size, tiles_of(world, grown).hash_at)
+    assert is_consistent(receipt.head.size, receipt.head.root, grown.head.size, grown.head.root, steps)
+    leaf = read_leaf(world.services.ports.documents(), f"restore-{receipt.head.size}")
+    assert leaf is not None
+    assert leaf.index == receipt.head.size or leaf.index > receipt.head.size
+    assert {name: leaf.body[name] for name in ("by", "size", "root")} == {
+        "by": "ops@example.com",
+        "size": receipt.head.size,
+        "root": receipt.head.root.hex(),
+    }
+    (terminal.folder / "export.ndjson").write_text(exported)
+    assert "BROKEN" not in terminal.run("make verify FILE=export.ndjson")
+
+
+def run_minute(world: World) -> None:
+    world.clock.advance(MINUTE)
+    world.services.jobs.run_schedule("every_minute")
+
+
+def memory_of(world: World) -> Any:
+    """The documents in memory, below what the world lays around them."""
+    found: Any = world.services.ports.documents()
+    while hasattr(found, "inner"):
+        found = found.inner
+    return found
+
+
+def backed_up(world: World) -> dict[str, Any]:
+    return {path: each.data for path, each in memory_of(world)._documents.items()}
+
+
+def restore_documents(world: World, backup: dict[str, Any]) -> None:
+    memory = memory_of(world)
+    gone = [Delete(path) for path in list(memory._documents) if path not in backup]
+    for write in (*gone, *(Put(path, data) for path, data in backup.items())):
+        memory.commit([write])
+
+
+def signed_head(world: World) -> Any:
+    return read_signed_head(world.services.ports.documents())
+
+
+def tiles_of(world: World, signed: Any) -> TileReader:
+    return TileReader(world.services.ports.documents(), signed.head)
+
+
+def alerts_of(world: World) -> dict[str, set[object]]:
+    alerts: Any = world.services.ports.alerts()
+    found: dict[str, set[object]] = {}
+    for each in alerts.raised:
+        found.setdefault(each.event, set()).add(each.fields.get("rule"))
+    return found
 
 
 def test_provider_outage_is_true_as_written(world: World, ann: Person, terminal: Terminal):

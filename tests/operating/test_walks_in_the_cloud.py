@@ -165,7 +165,7 @@ def keyed(project: Project, server: GoogleStandIn) -> Project:
     """A project whose functions run with its first signing key."""
     server.state.projects[SHOP].enable("secretmanager.googleapis.com", "cloudfunctions.googleapis.com")
     project.secrets.add(KEY, new_key(datetime(2026, 11, 30, tzinfo=UTC)))
-    for name in ("AI_PLATFORM_API_KEY", "MARKS_SECRET"):
+    for name in ("AI_PLATFORM_API_KEY", "LEDGER_LOG_KEY", "MARKS_SECRET"):
         project.secrets.add(name, "x")
     project.firebase.deploy("functions", project.root)
     return project

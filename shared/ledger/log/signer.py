@@ -23,6 +23,8 @@ from shared.ledger.log.witnesses import ProofFrom, Witnesses
 
 LEAVES_PER_CHUNK = 1 << 16
 """Leaves whose tiles are anchored before the deadline is looked at again: 257 tiles."""
+LOOK_AGAIN_SECONDS = 600.0
+"""Time after which an instance compares an idle log with the anchors again: a restored database is idle at first."""
 UNFINISHED = "unfinished"
 """Cursor while tiles are to be anchored, or a silent witness is to be asked again."""
 
@@ -82,6 +84,7 @@ class CheckpointSigner:
     def __init__(self, parts: SigningParts) -> None:
         self._parts = parts
         self._leaves_anchored = 0
+        self._look_at: float | None = None
 
     def sign(self, cursor: str, deadline: Deadline) -> str:
         """Sign a head that grew, and return the new cursor: the tree that is signed, anchored and cosigned.
@@ -93,10 +96,10 @@ class CheckpointSigner:
             head = read_head(self._parts.documents) or EMPTY_HEAD
         except LogBroken as error:
             return self._refused(error, EMPTY_HEAD, cursor)
-        if cursor == self._finished(head):
+        if cursor == self._finished(head) and not self._is_look_due(deadline):
             return cursor
         try:
-            return self._signed(head, cursor, deadline)
+            return self._signed(head, deadline)
         except LogBroken as error:
             return self._refused(error, head, cursor)
 
@@ -111,7 +114,15 @@ class CheckpointSigner:
             self._parts.alerts.alert("log_inconsistent", size=head.size, **error.params)
         return refused
 
-    def _signed(self, head: TreeHead, cursor: str, deadline: Deadline) -> str:
+    def _is_look_due(self, deadline: Deadline) -> bool:
+        """Return True if this instance has to compare even a signed head with the anchors: at first, then at times."""
+        now = deadline.clock.monotonic()
+        is_due = self._parts.anchors is not None and (self._look_at is None or now >= self._look_at)
+        if is_due:
+            self._look_at = now + LOOK_AGAIN_SECONDS
+        return is_due
+
+    def _signed(self, head: TreeHead, deadline: Deadline) -> str:
         """Carry out all acts for this head, and return the cursor. Raises LogBroken if the head may not be signed."""
         before = self._before()
         reader = TileReader(self._parts.documents, head)

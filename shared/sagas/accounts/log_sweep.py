@@ -4,7 +4,7 @@ An account is visited once in a run. Its marker is cleared in the run after, if 
 use costs one write for each visit, and not two.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -15,9 +15,11 @@ from shared.kernel.documents import Document, Documents
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import uid_of
-from shared.ledger.log.head import LogBroken
+from shared.ledger.log.head import EMPTY_HEAD, LogBroken
 from shared.ledger.log.rounds import Visit
 from shared.ledger.log.sequencer import LEAVES_MAX, VISITS_MAX, RoundReport, Sequencer
+from shared.ledger.log.signer import AnchorGate
+from shared.ledger.log.tile_reader import read_head
 from shared.ledger.log.typed_leaves import is_typed_leaf
 from shared.ledger.log.waiting import (
     Place,
@@ -47,9 +49,20 @@ LOG_GREW = "log_grew"
 
 
 class LogSweep:
-    """The job that keeps the log up with the ledger."""
+    """The job that keeps the log up with the ledger.
 
-    def __init__(self, documents: Documents, sequencer: Sequencer, alerts: Alerts, clock: Clock) -> None:
+    `gate` refuses a head that is older than the signed one, as a restored database has; None checks nothing.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        sequencer: Sequencer,
+        alerts: Alerts,
+        clock: Clock,
+        gate: Callable[[], AnchorGate] | None = None,
+    ) -> None:
+        self._gate = gate
         self._documents = documents
         self._sequencer = sequencer
         self._alerts = alerts
@@ -77,6 +90,8 @@ class LogSweep:
             walk=LogWalk(self._documents, cursor, now),
         )
         try:
+            if self._gate is not None:
+                self._gate().require_newest(read_head(self._documents) or EMPTY_HEAD)
             while not run.is_over() and turn.round():
                 pass
         except LogBroken as error:

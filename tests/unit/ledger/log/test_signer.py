@@ -37,13 +37,35 @@ def test_a_head_is_signed_anchored_and_served():
 def test_a_head_that_did_not_grow_costs_one_read_and_no_signature():
     log = SignedLog()
     log.append(leaves(0, 3))
-    log.sign()
     idle = FaultyDocuments(log.documents)
-    idle_log = replace(log, documents=idle, objects=DownObjects())
+    signer, clock = replace(log, documents=idle).signer(), ManualClock()
+    deadline = Deadline(clock, clock.monotonic() + 60)
+    cursor = signer.sign(signer.sign("", deadline), deadline)
+    before = idle.calls
 
-    idle_log.sign()
+    assert signer.sign(cursor, deadline) == cursor
 
-    assert (idle.calls, log.key.count) == (2, 1)  # the second is the test's own
+    assert (idle.calls - before, log.key.count) == (1, 1)
+
+
+def test_a_restored_database_is_found_although_nothing_is_written():
+    log = SignedLog()
+    log.append(leaves(0, 9))
+    log.sign()
+    backup, cursor = copied(log.documents), log.cursor
+    log.append(leaves(9, 20))
+    signer, clock = log.signer(), ManualClock()
+    deadline = Deadline(clock, clock.monotonic() + 10**6)
+    signer.sign(signer.sign(cursor, deadline), deadline)
+    for path in (HEAD_PATH, CHECKPOINT_PATH):
+        log.documents.commit([Put(path, backup.get(path).data)])
+
+    signer.sign(cursor, deadline)
+    assert log.rules() == []
+    clock.advance(601_000)
+    signer.sign(cursor, deadline)
+
+    assert log.rules() == ["behind"]
 
 
 def test_an_empty_log_is_not_signed():
