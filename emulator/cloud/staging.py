@@ -50,7 +50,7 @@ NOT_DEPLOYED = (
     "functions/operating",
     "shared/bootstrap/memory.py",
     "shared/ledger/verify/__main__.py",
-    "shared/ledger/verify/command.py",
+    "shared/ledger/verify/command/",
     "shared/platform/memory",
 )
 """Parts of the packages that no deployed function uses: commands, pages, and the adapters in memory."""

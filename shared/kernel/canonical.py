@@ -12,7 +12,8 @@ import orjson
 Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json]"
 
 INTEGER_MAX = 2**53 - 1
-_SORTED = orjson.OPT_SORT_KEYS
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+"""Options that sort keys and refuse integers beyond `INTEGER_MAX`."""
 _CONTAINERS = frozenset({dict, list})
 
 
@@ -42,24 +43,18 @@ def parse_canonical(text: str | bytes) -> Json:
         is_written_so = orjson.dumps(value, option=_SORTED) == raw
     except (UnicodeError, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise NotCanonical(str(error)) from error
-    if not (is_written_so and raw.isascii() and type(value) in _CONTAINERS and _is_exact(value)):
+    if not (is_written_so and raw.isascii() and type(value) in _CONTAINERS and _is_plain(value)):
         _require_canonical(value, raw)
     return value
 
 
-def _is_exact(value: Any) -> bool:
-    """Return True for a parsed object or array whose values, at any depth, are all inside the profile."""
+def _is_plain(value: Any) -> bool:
+    """Return True for a parsed object or array without floats and nulls at any depth."""
     for item in value.values() if type(value) is dict else value:
         kind = type(item)
-        if kind is str:
+        if kind is str or kind is int or kind is bool:
             continue
-        if kind is int:
-            if not -INTEGER_MAX <= item <= INTEGER_MAX:
-                return False
-        elif kind in _CONTAINERS:
-            if not _is_exact(item):
-                return False
-        elif kind is not bool:
+        if not (kind is dict or kind is list) or not _is_plain(item):
             return False
     return True
 

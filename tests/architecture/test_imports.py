@@ -60,7 +60,7 @@ def test_the_core_loads_no_vendor(module):
 VERIFIED = """
 import sys
 before = set(sys.modules)
-from shared.ledger.verify.command import main
+from shared.ledger.verify.command.main import main
 assert main([sys.argv[1]]) == 0
 print()
 print(*(set(sys.modules) - before))

@@ -19,7 +19,7 @@ from pathlib import Path
 from emulator.cloud.checks.table import AREAS
 from emulator.cloud.report import report
 from functions import commands
-from shared.ledger.verify import command as verify_command
+from shared.ledger.verify.command import main as verify_command
 from tests.api.world import World
 
 ROOT = Path(__file__).parents[2]

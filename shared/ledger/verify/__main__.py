@@ -2,7 +2,7 @@
 
 import sys
 
-from shared.ledger.verify.command import main
+from shared.ledger.verify.command.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -23,6 +23,7 @@ from shared.ledger.verify.grammar import (
     LotLine,
     NotGrammatical,
     parse_line,
+    parse_unchecked_entry,
 )
 
 ENTRY_START = b'{"body":'
@@ -44,6 +45,9 @@ class ExportAudit:
     entries: int = 0
     accounts: int = 0
     header: HeaderLine | None = None
+    finished: list[tuple[str, int]] = field(default_factory=list)
+    """Accounts that the lines have left, each with the number of its last entry."""
+    _is_fold_only: bool = False
     _order: LineOrder = field(default_factory=LineOrder)
     _account: "AccountAudit | None" = None
     _found: list[Finding] = field(default_factory=list)
@@ -55,11 +59,23 @@ class ExportAudit:
         of_account = [] if self._account is None else self._account.findings
         return [*self._outside.items, *self._found, *of_account]
 
+    def go_on_behind(self, header: HeaderLine, first_line: int, *, is_fold_only: bool) -> None:
+        """Go on with line `first_line`, which begins an account. The header was checked before.
+
+        If `is_fold_only`, somebody else checks each entry by itself; see `entry_lines`.
+        """
+        self._order.take(header)
+        self.header, self.lines, self._is_fold_only = header, first_line - 1, is_fold_only
+
     def read(self, line: bytes) -> None:
         """Check the next line of the export against the lines before."""
         self.lines += 1
         try:
-            record = parse_line(line)
+            record = (parse_unchecked_entry(line) if self._is_fold_only else None) or parse_line(line)
+            if self._account is not None and self._order.is_next_entry(record):
+                self.entries += 1
+                self._account.follow(record)
+                return
             self._check_order(record)
         except NotGrammatical as error:
             self._report_line(str(error), is_entry=line.startswith(ENTRY_START))
@@ -84,12 +100,12 @@ class ExportAudit:
             self._leave_account()
 
     def _take(self, record: Line) -> None:
-        if isinstance(record, HeaderLine):
-            self._take_header(record)
-        elif isinstance(record, EntryLine):
+        if isinstance(record, EntryLine):
             self.entries += 1
             audit = self._account or self._audit(_uid_in(record))
             audit.follow(record)
+        elif isinstance(record, HeaderLine):
+            self._take_header(record)
         elif isinstance(record, LotLine | HoldLine):
             self._audit(record.uid).check_part(record)
         else:
@@ -113,12 +129,14 @@ class ExportAudit:
         if self._account is None:
             ledger = "" if self.header is None else self.header.ledger
             name = Uid(uid) if self.uid is None else self.uid
-            self._account = AccountAudit(ledger, name, self.verifier, self.now, is_full=self.is_full)
+            mode = {"is_full": self.is_full, "is_fold_only": self._is_fold_only}
+            self._account = AccountAudit(ledger, name, self.verifier, self.now, **mode)
         return self._account
 
     def _leave_account(self) -> None:
         if self._account is not None:
             self._found.extend(self._account.findings)
+            self.finished.append((self._account.uid, self._account.seq))
         self._account = None
 
     def _report_line(self, problem: str, *, is_entry: bool = True) -> None:
@@ -132,17 +150,30 @@ class ExportAudit:
 class AccountAudit:
     """Audit of the lines of one account in an export."""
 
-    def __init__(self, ledger: str, uid: Uid, verifier: Verifier, now: Millis, *, is_full: bool) -> None:
+    def __init__(
+        self, ledger: str, uid: Uid, verifier: Verifier, now: Millis, *, is_full: bool, is_fold_only: bool
+    ) -> None:
         past = ArchivePast()
         self._now = now
         self._journal = JournalAudit.of(ledger, uid, past, verifier)
         self._journal.are_signatures_checked = is_full
+        self._journal.is_fold_only = is_fold_only
         self._archive = ArchiveAudit(past, self._journal.findings.report)
 
     @property
     def findings(self) -> list[Finding]:
         """Broken laws in the account's lines so far."""
         return self._journal.findings.items
+
+    @property
+    def uid(self) -> str:
+        """User of the account, as the first line names the user."""
+        return self._journal.uid
+
+    @property
+    def seq(self) -> int:
+        """Number of the last entry."""
+        return self._journal.seq
 
     def report_line(self, detail: str, *, is_entry: bool) -> None:
         """Report a line that is not grammatical: at the entry that was expected next, or at the account itself."""

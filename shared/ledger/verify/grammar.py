@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
 
 import orjson
 
@@ -132,13 +132,15 @@ class LineOrder:
         """True if the lines so far end within an account."""
         return self._stage != _DONE
 
+    def is_next_entry(self, line: Line) -> TypeGuard[EntryLine]:
+        """Return True for an entry behind an entry of the same account. Such a line needs not be taken."""
+        return self._stage == _ENTRIES and type(line) is EntryLine and line.seq != 1
+
     def take(self, line: Line) -> None:
         """Add the next line. Raises NotGrammatical if the line may not follow the lines before.
 
         An entry 1 begins an account, even if the account before has no line.
         """
-        if self._stage == _ENTRIES and type(line) is EntryLine and line.seq != 1:
-            return
         is_first, is_header = not self._has_header, type(line) is HeaderLine
         self._has_header = True
         if is_first != is_header:
@@ -210,6 +212,18 @@ def parse_line(line: bytes) -> Line:
         return _entry(*record.values())
     _check_values(line)
     return _other(record)
+
+
+def parse_unchecked_entry(line: bytes) -> EntryLine | None:
+    """Return the entry in a line of the usual shape, without the checks of `parse_line`; None for any other line."""
+    try:
+        record: Any = orjson.loads(line)
+        if record["type"] != "entry" or "note" in record:
+            return None
+        values = (record["body"], record["hash"], record["kind"], record["schema"], record["seq"], record["signature"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return _entry(*values, "entry")
 
 
 def _not_canonical(line: bytes, record: object) -> NotGrammatical:

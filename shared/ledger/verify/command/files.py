@@ -1,0 +1,159 @@
+"""Verification of one file: its header, and its units on workers; or a receipt."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from shared.ledger.findings import Finding
+from shared.ledger.keys import Verifier
+from shared.ledger.log.proof_receipts import RECEIPT_CHARS_MAX, NoReceipt
+from shared.ledger.verify.command.crew import Crew
+from shared.ledger.verify.command.demands import CheckDemand
+from shared.ledger.verify.command.report import FileReport
+from shared.ledger.verify.command.tally import Tally
+from shared.ledger.verify.command.trust import NotChecked, VouchedKey, checkpoint_problem, exported_keys, vouched
+from shared.ledger.verify.command.units import Unit, units
+from shared.ledger.verify.command.workers import UnitJob, Workers
+from shared.ledger.verify.exports import ExportAudit
+from shared.ledger.verify.grammar import LINE_BYTES_MAX, HeaderLine, NotGrammatical, OldExport, parse_line
+from shared.ledger.verify.receipt import Demands, ReceiptReport, check_receipt
+
+EXPORT_MARK = b'"ics-export"'
+"""Bytes in the header of each export."""
+GZIP = b"\x1f\x8b"
+HEADER_LINE = 1
+
+
+class BrokenHeader(Exception):
+    """Fault in the header of an export."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """First line of an export, as read and as parsed."""
+
+    line: bytes
+    header: HeaderLine
+
+
+def verify_file(name: str, file: BinaryIO, demand: CheckDemand, crew: Crew, read: Callable[[int], None]) -> FileReport:
+    """Verify one open file on the crew's workers. `read` gets the number of bytes of each read.
+
+    Raises NotChecked for a file that holds neither an export nor a receipt, WorkerLost, and the file's OSError.
+    """
+    first = file.readline(LINE_BYTES_MAX + 1)
+    if first.startswith(GZIP):
+        raise NotChecked("It is compressed. Unpack it first, for example with gunzip.")
+    try:
+        header = _header(first)
+    except BrokenHeader as broken:
+        return FileReport(name=name, findings=(_finding("grammar", f"line 1: {broken}"),))
+    if header is None:
+        return verify_receipt(name, first + file.read(RECEIPT_CHARS_MAX), demand)
+    return _verify_export(name, file, Opening(line=first, header=header), demand, crew, read)
+
+
+def _verify_export(
+    name: str, file: BinaryIO, opening: Opening, demand: CheckDemand, crew: Crew, read: Callable[[int], None]
+) -> FileReport:
+    keys = vouched(exported_keys(opening.header.fields["keys"]), demand.trust)
+    tally = Tally(uids=demand.uids)
+    tally.report_all(HEADER_LINE, _header_findings(opening, keys, demand))
+    workers, parts = crew.workers_for(units(file, HEADER_LINE + 1, read))
+    _open(workers, opening.line, keys, demand)
+    for unit in parts:
+        _submit(workers, unit)
+        tally.add_all(workers.ready())
+    tally.add_all(workers.rest())
+    return tally.report(name, opening.header, keys, demand)
+
+
+def _header(line: bytes) -> HeaderLine | None:
+    """Return the header in the first line of a file; None if the line begins no export.
+
+    Raises BrokenHeader for a header that no exporter writes, and NotChecked.
+    """
+    if not line.strip():
+        raise NotChecked("It is empty.")
+    try:
+        header = parse_line(line)
+    except OldExport as error:
+        raise NotChecked(f"It is an {error}.") from error
+    except NotGrammatical as error:
+        if EXPORT_MARK in line:
+            raise BrokenHeader(str(error)) from error
+        return None
+    return header if isinstance(header, HeaderLine) else None
+
+
+def _header_findings(opening: Opening, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> Iterator[Finding]:
+    """Yield the findings about the header: its seal, another ledger than the caller names, a refused checkpoint."""
+    header = opening.header
+    audit = ExportAudit(verifier=Verifier(key.key for key in keys), now=demand.now)
+    audit.read(opening.line)
+    yield from audit.findings
+    named = {"caller": demand.ledger, "keys file": demand.trust.keys_ledger}
+    for by, ledger in named.items():
+        if ledger is not None and ledger != header.ledger:
+            yield _finding("identity", f"the export is of ledger {header.ledger}, the {by} names {ledger}")
+    if demand.trust.policy is not None and header.checkpoint is not None:
+        problem = checkpoint_problem(header.checkpoint, demand.trust.policy)
+        if problem is not None:
+            yield _finding("checkpoint", problem)
+
+
+def _finding(rule: str, detail: str, uid: str = "") -> Finding:
+    return Finding(uid=uid, seq=0, rule=rule, detail=detail)
+
+
+def _open(workers: Workers, header: bytes, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> None:
+    """Tell each worker the header, the keys and the mode."""
+    told = [key.key.to_json() for key in keys]
+    options = {"keys": told, "is_full": demand.is_full, "now": demand.now}
+    for lane in range(workers.lanes):
+        workers.submit(UnitJob(name="open", options=options, data=header, lane=lane))
+
+
+def _submit(workers: Workers, unit: Unit) -> None:
+    """Submit the jobs of a unit. A part of a large account is folded in one lane, and its entries are checked anywhere.
+
+    A worker that is the only one does both at once.
+    """
+    options = {"first_line": unit.first_line, "is_first": unit.is_first, "is_last": unit.is_last}
+    if unit.is_whole:
+        workers.submit(UnitJob(name="accounts", options=options, data=unit.data))
+    elif workers.lanes == 1:
+        workers.submit(UnitJob(name="part", options=options, data=unit.data, lane=0))
+    else:
+        workers.submit(UnitJob(name="entries", options=options, data=unit.data))
+        workers.submit(UnitJob(name="fold", options=options, data=unit.data, lane=0))
+
+
+def verify_receipt(name: str, data: bytes, demand: CheckDemand) -> FileReport:
+    """Verify a file that is a receipt, a saved answer of `GET /v1/credits/entries/{seq}/proof`. Raises NotChecked."""
+    try:
+        receipt = check_receipt(data.decode(), _receipt_demands(demand))
+    except (NoReceipt, UnicodeError) as error:
+        raise NotChecked("It is neither an export nor a receipt.") from error
+    return FileReport(
+        name=name,
+        problem=_receipt_problem(receipt, demand),
+        ledger=receipt.ledger,
+        accounts=((receipt.uid, 1),),
+        account_count=1,
+        entry_count=1,
+        findings=receipt.findings,
+        not_checked=receipt.unchecked,
+        receipt=receipt,
+    )
+
+
+def _receipt_demands(demand: CheckDemand) -> Demands:
+    uid = demand.uids[0] if len(demand.uids) == 1 else None
+    return Demands(policy=demand.trust.policy, keys=demand.trust.keys, ledger=demand.ledger, uid=uid)
+
+
+def _receipt_problem(receipt: ReceiptReport, demand: CheckDemand) -> str | None:
+    if demand.is_policy_required and not receipt.is_vouched:
+        return "It is consistent in itself, but no policy vouches for its log."
+    return None
