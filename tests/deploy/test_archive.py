@@ -9,8 +9,8 @@ from emulator import tools
 from tests.deploy.table import FUNCTIONS
 
 ALONE = {"main.py", "requirements.txt", "functions.yaml"}
-PAGE = "functions/http/payer"
-"""The only page that is deployed, with the files that all pages share."""
+PAGES = ("functions/http/payer", "functions/http/verifier")
+"""Pages that are deployed: the payer's with the files that all pages share, and the check of receipts."""
 DATA = {"shared/platform/paypal/authorities.pem"}
 NEVER = (
     "emulator", "tests", "docs", "node_modules", "venv", "__pycache__", "static", "memory", "operating", "stand_ins",
@@ -25,10 +25,10 @@ BYTES_MAX = 3 << 19
 
 
 def belongs(path: PurePosixPath) -> bool:
-    """The rules: Python files of two packages, certificates, the payer's page; no commands, nothing in memory."""
+    """The rules: Python files of two packages, certificates, two pages; no commands, nothing in memory."""
     if path.parts[0] not in {"functions", "shared"} or set(path.parts) & set(NEVER) or str(path) in NEVER_NAMED:
         return False
-    return path.suffix == ".py" or str(path) in DATA or path.is_relative_to(PAGE)
+    return path.suffix == ".py" or str(path) in DATA or any(path.is_relative_to(page) for page in PAGES)
 
 
 def repository() -> dict[str, bytes]:
