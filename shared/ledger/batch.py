@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Delete, Write
@@ -117,9 +118,10 @@ class Batch:
 
     def _decided(self, job: Job) -> Decision[Receipt]:
         """Decide on the job's commands, each on the account after the one before. Raises the errors of `decide`."""
-        decision = decide(self.account, job.command, self.now, kid=self.kid, archive=self.archive)
+        decide_on = partial(decide, now=self.now, kid=self.kid, salt=job.salt)
+        decision: Decision[Receipt] = decide_on(self.account, job.command, archive=self.archive)
         for command in job.beside:
-            after = decide(decision.account, command, self.now, kid=self.kid, archive=decision.next_archive)
+            after = decide_on(decision.account, command, archive=decision.next_archive)
             decision = replace(
                 after,
                 entries=(*decision.entries, *after.entries),
@@ -129,6 +131,7 @@ class Batch:
                     holds={**decision.archive.holds, **after.archive.holds},
                 ),
                 receipt=decision.receipt,
+                notes=(*decision.notes, *after.notes),
             )
         return decision
 

@@ -9,6 +9,7 @@ from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId
 from shared.ledger.account import NOTHING, PARTS_MAX, Account, Archive, Lot
 from shared.ledger.entries import Draft, Entry, Kind, Posting
+from shared.ledger.entry_notes import NOTE_FACT, BoundNote
 from shared.ledger.errors import InsufficientCredits, LimitReached
 from shared.ledger.fold import apply, seal_entry
 from shared.ledger.receipts import AccountTotals, totals_of
@@ -25,6 +26,8 @@ class Books:
     kid: str
     about: tuple[tuple[str, str], ...] = ()
     """Tags that the command gives to its entries; see `shared.ledger.about`."""
+    note: BoundNote | None = None
+    """Note that the entry of the command's operation binds; None for a command without a note."""
     entries: list[Entry] = field(default_factory=list)
     left: Archive = NOTHING
 
@@ -53,6 +56,8 @@ class Books:
         """
         if told := dict(self.about if about is None else about):
             facts["about"] = cast("Json", told)
+        if self.note is not None and operation == self.note.operation:
+            facts[NOTE_FACT] = self.note.hash(self.account.ledger, self.account.uid)
         draft = Draft(kind=kind, operation=operation, at=self.now, postings=tuple(postings), facts=facts)
         before = self.account
         after, left = apply(before, draft, self.archive)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from shared.kernel.clock import Clock
 from shared.kernel.documents import (
@@ -18,6 +18,7 @@ from shared.kernel.ids import Uid, random_token
 from shared.ledger.account import Account
 from shared.ledger.batch import Batch, decide_batch, replayed, twin_record
 from shared.ledger.commands import AccountCommand, Command
+from shared.ledger.entry_notes import new_salt
 from shared.ledger.errors import Contended, IntegrityFailed
 from shared.ledger.lanes import CommandAnswer, ExtraWrites, Job, Lane, Lanes
 from shared.ledger.receipts import Receipt
@@ -45,6 +46,7 @@ class Committer:
         *,
         jitter: Callable[[], float] = lambda: os.urandom(1)[0] / 256,
         new_nonce: Callable[[], str] = random_token,
+        new_salt: Callable[[], str] = new_salt,
         is_warm_allowed: bool = True,
     ) -> None:
         """Make a committer. `jitter` gives a number from 0 to 1 that spreads pauses;"""
@@ -52,6 +54,7 @@ class Committer:
         self._clock = clock
         self._jitter = jitter
         self._new_nonce = new_nonce
+        self._new_salt = new_salt
         self._warm_seconds = WARM_SECONDS if is_warm_allowed else 0.0
         self._lanes = Lanes(self._round)
         self._round_trip = ROUND_TRIP_SECONDS
@@ -71,7 +74,7 @@ class Committer:
         Raises PreconditionFailed, with nothing done, if a document of the extra writes, and not the account, fails its
         precondition.
         """
-        [done] = self._lanes.answers(uid, [Job(command, self._deadline(), extra_writes, beside)])
+        [done] = self._lanes.answers(uid, [self._job(command, self._deadline(), extra_writes, beside)])
         return cast("CommandAnswer[R]", done)
 
     def execute_all(self, uid: Uid, commands: Sequence[Command]) -> list[CommandAnswer[Receipt]]:
@@ -82,7 +85,19 @@ class Committer:
         not executed. OutcomeUnknown means that the outcome could not be found out in time.
         """
         deadline = self._deadline()
-        return self._lanes.answers(uid, [Job(command, deadline) for command in commands])
+        return self._lanes.answers(uid, [self._job(command, deadline) for command in commands])
+
+    def _job(
+        self,
+        command: Command,
+        deadline: float,
+        extra_writes: ExtraWrites[Any] | None = None,
+        beside: Sequence[Command] = (),
+    ) -> Job:
+        job = Job(command, deadline, extra_writes, beside)
+        if job.has_note:
+            job.salt = self._new_salt()
+        return job
 
     def _deadline(self) -> float:
         return self._clock.monotonic() + OPERATION_SECONDS_MAX

@@ -31,6 +31,7 @@ from shared.ledger.commands import (
 )
 from shared.ledger.credits import adjust, charge, grant, recover
 from shared.ledger.entries import ABSORBED, AVAILABLE, BREAKAGE, DEBT, Entry, Posting
+from shared.ledger.entry_notes import BoundNote, binds_note
 from shared.ledger.errors import AccountClosed
 from shared.ledger.expiry import MuchIsDue, settle_due
 from shared.ledger.holds import accrue, capture, end_hold, extend_hold, place_hold, release
@@ -51,21 +52,38 @@ class Decision(Generic[R_co]):
     entries: tuple[Entry, ...]
     archive: Archive
     receipt: R_co
+    notes: tuple[BoundNote, ...] = ()
+    """Notes that the entries bind."""
     next_archive: Archive = NOTHING
     """Archive for a decision that follows in the same batch: with what left the state, and the rest as read."""
 
 
 def decide(
-    account: Account, command: AccountCommand[R], now: Millis, *, kid: str, archive: Archive | None = None
+    account: Account,
+    command: AccountCommand[R],
+    now: Millis,
+    *,
+    kid: str,
+    archive: Archive | None = None,
+    salt: str = "",
 ) -> Decision[R]:
     """Return the effect of `command` on `account` at `now`, after all due lots and holds have expired.
 
-    `archive` holds the archived lot or hold that the command names, if there is one. Raises the errors of
+    `archive` holds the archived lot or hold that the command names, if there is one. `salt` is random, for the hash of
+    the command's note. Raises the errors of
     `shared.ledger.errors`; the caller must then write nothing. Raises MuchIsDue for `decide_expiry`, and RestNotRead
     for an archive with more lots of the rest.
     """
     check_bounds(command)
-    books = Books(account=account, archive=archive or NOTHING, now=max(now, account.at), kid=kid, about=command.about)
+    text = getattr(command, "note", "")
+    books = Books(
+        account=account,
+        archive=archive or NOTHING,
+        now=max(now, account.at),
+        kid=kid,
+        about=command.about,
+        note=BoundNote(operation=command.operation, text=text, salt=salt) if text else None,
+    )
     settle_due(books)
     if books.account.status == "closed" and not isinstance(command, Expire):
         raise AccountClosed
@@ -76,6 +94,7 @@ def decide(
         entries=tuple(books.entries),
         archive=books.left,
         receipt=receipt,
+        notes=(books.note,) if books.note and any(binds_note(entry.body) for entry in books.entries) else (),
         next_archive=books.archive,
     )
 

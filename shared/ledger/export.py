@@ -3,7 +3,7 @@
 The lines are those of `shared.ledger.export_format`. An export shows the account as of one entry, while others write.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -66,8 +66,7 @@ class _AccountExport:
             return
         lots = yield from self._settled_lots()
         strangers = uncounted_entries(self._store, self._uid, _seq_in(self._stored))
-        self._ended.extend(ended_holds(strangers))
-        yield from (_line(_entry(entry)) for entry in strangers)
+        yield from self._entry_lines(strangers)
         yield from (_line(_lot(self._uid, document)) for _, document in sorted(lots.items()))
         for seq, state in self._archive.holds(self._uid, self._ended):
             yield _line({"type": "hold", "uid": self._uid, "seq": seq, "state": state})
@@ -75,8 +74,15 @@ class _AccountExport:
 
     def _entries(self, first: int, last: int) -> Iterator[str]:
         for page in entry_pages(self._store, self._uid, first, last):
-            self._ended.extend(ended_holds(page))
-            yield from (_line(_entry(entry)) for entry in page)
+            yield from self._entry_lines(page)
+
+    def _entry_lines(self, entries: Sequence[StoredEntry]) -> Iterator[str]:
+        """Yield the lines of entries, with their notes, and remember the holds that the entries ended."""
+        self._ended.extend(ended_holds(entries))
+        notes = self._archive.notes(self._uid, entries)
+        for entry in entries:
+            note = notes.get(entry.seq)
+            yield _line(_entry(entry) if note is None else {**_entry(entry), "note": note})
 
     def _settled_lots(self) -> Generator[str, None, dict[str, Document]]:
         """Return the archived lots as of the account's last entry. Yield the entries that had to be followed for that.

@@ -10,6 +10,7 @@ from shared.kernel.documents import Document, Documents, Query
 from shared.kernel.ids import HoldId, LotId, Uid
 from shared.ledger.account_documents import StoredAccount, account_path
 from shared.ledger.document_paths import hold_path, lot_path, operation_path
+from shared.ledger.entry_notes import binds_note
 from shared.ledger.hold_names import capture_operation
 from shared.ledger.stored_entries import StoredEntry
 
@@ -86,6 +87,13 @@ class ArchiveReader:
         paths = [lot_path(uid, LotId(name)) for name in sorted(names)]
         return {each.id: each for each in self._all(paths) if each is not None}
 
+    def notes(self, uid: Uid, entries: Iterable[StoredEntry]) -> dict[int, Mapping[str, str]]:
+        """Return the notes that these entries bind, by seq, as far as the notes are not erased."""
+        bound = [entry for entry in entries if binds_note(entry.body)]
+        paths = [f"{account_path(uid)}/notes/{_object(entry.body).get('op')}" for entry in bound]
+        found = zip(bound, self._all(paths), strict=True)
+        return {entry.seq: _note(document) for entry, document in found if document is not None}
+
     def holds(self, uid: Uid, ended: Sequence[EndedHold]) -> Iterator[tuple[int, str]]:
         """Yield the seq and the stored state of each of these holds. Holds without a document are left out."""
         for start in range(0, len(ended), HOLDS_AT_ONCE):
@@ -106,6 +114,10 @@ class ArchiveReader:
 
     def _all(self, paths: Sequence[str]) -> list[Document | None]:
         return self._documents.get_all(list(paths)) if paths else []
+
+
+def _note(document: Document) -> Mapping[str, str]:
+    return {name: str(document.data.get(name)) for name in ("salt", "text")}
 
 
 def _hold_in(record: Document) -> str:

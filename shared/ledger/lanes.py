@@ -68,6 +68,7 @@ class Job:
         "needs_read",
         "nonces",
         "rest_lots",
+        "salt",
         "siblings",
     )
 
@@ -97,6 +98,8 @@ class Job:
         """True while an unclear commit may have executed the command."""
         self.must_lead = False
         """True if this job's thread must work for the lane."""
+        self.salt = ""
+        """Random salt of the hashes of the commands' notes; "" for commands without a note."""
         self.rest_lots = 0
         """Number of lots of the rest that must be read for the command."""
         self.siblings: Sequence[Job] = ()
@@ -110,6 +113,11 @@ class Job:
     def commands(self) -> tuple[Command, ...]:
         """The job's commands, in their order."""
         return (self.command, *self.beside)
+
+    @property
+    def has_note(self) -> bool:
+        """True if a command has a note."""
+        return any(getattr(each, "note", "") for each in self.commands)
 
     def note_attempt(self, nonce: str, entries: Sequence[Entry], receipt: Receipt) -> None:
         """Note a commit that is about to contain the command.

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
+from datetime import datetime
 from typing import Any, TypeVar, cast, get_args
 
 from shared.kernel.canonical import Json, canonical, parse_canonical
-from shared.kernel.clock import DAY, Millis
+from shared.kernel.clock import DAY, Millis, to_datetime
 from shared.ledger.account import Hold
 from shared.ledger.codec import decode_hold, hold_fields
 from shared.ledger.commands import AccountCommand
@@ -79,6 +80,11 @@ def encode_operation(command: AccountCommand[R], receipt: R, nonce: str, hold: H
         "nonce": nonce,
     }
     return canonical(record if hold is None else {**record, "hold": hold_fields(hold)}).decode()
+
+
+def lifetime_field(command: AccountCommand[R], now: Millis) -> Mapping[str, datetime]:
+    """Return the field by which the database deletes the record of a passing operation; no field for other records."""
+    return {"expires_at": to_datetime(now + PASSING_FOR)} if command.record == "passing" else {}
 
 
 def decode_operation(state: str) -> OperationRecord:

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from shared.kernel.clock import Millis, to_datetime
+from shared.kernel.clock import Millis
 from shared.kernel.documents import (
     Create,
-    Data,
     Document,
     Documents,
     Put,
@@ -47,11 +46,12 @@ from shared.ledger.document_paths import (
     operation_path,
 )
 from shared.ledger.entries import Entry, genesis
+from shared.ledger.entry_notes import binds_note
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.hold_names import capture_operation
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.markers import are_silent, marker_write
-from shared.ledger.operation_records import PASSING_FOR, OperationRecord, encode_operation
+from shared.ledger.operation_records import OperationRecord, encode_operation, lifetime_field
 from shared.ledger.receipts import Receipt
 from shared.ledger.record_seals import RecordSeals
 from shared.ledger.rest import rest_fields
@@ -333,16 +333,15 @@ class AccountStore:
         self, uid: Uid, command: Command, decision: Decision[Receipt], snapshot: Snapshot, nonce: str
     ) -> Iterable[Write]:
         """Yield the writes of one decision: entries, the operation's record, the note, archived lots and holds."""
-        note = getattr(command, "note", "")
         for entry in decision.entries:
-            yield Create(entry_path(uid, entry.seq), entry_data(entry, self._keys, has_note=bool(note)))
+            yield Create(entry_path(uid, entry.seq), entry_data(entry, self._keys, has_note=binds_note(entry.body)))
         ended = _charged_hold(command, decision)
         if is_recorded(command):
             path = operation_path(uid, command.operation)
             record = self._records.sealed(path, encode_operation(command, decision.receipt, nonce, ended))
-            yield Create(path, {**record, **_lifetime(command, decision.account.at)})
-        if note:
-            yield Put(f"{account_path(uid)}/notes/{command.operation}", {"text": note})
+            yield Create(path, {**record, **lifetime_field(command, decision.account.at)})
+        for note in decision.notes:
+            yield Put(f"{account_path(uid)}/notes/{note.operation}", note.data)
         for lot in decision.archive.lots.values():
             path = lot_path(uid, lot.id)
             data = {**self._records.sealed(path, encode_lot(lot)), **rest_fields(lot)}
@@ -397,11 +396,6 @@ class AccountStore:
 def is_recorded(command: Command) -> bool:
     """Return True if the operation of the command leaves a record."""
     return bool(command.operation) and command.record != "none"
-
-
-def _lifetime(command: Command, now: Millis) -> Data:
-    """Return the field by which the database deletes the record of a passing operation; no field for other records."""
-    return {"expires_at": to_datetime(now + PASSING_FOR)} if command.record == "passing" else {}
 
 
 def _charged_hold(command: Command, decision: Decision[Receipt]) -> Hold | None:

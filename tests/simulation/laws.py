@@ -28,6 +28,7 @@ from shared.ledger.account_documents import account_path, plain_fields, state_pa
 from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import CALL_KINDS, body_hash, draft_of, genesis
+from shared.ledger.entry_notes import NOTE_FACT, is_bound_by
 from shared.ledger.fold import apply
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import ENTRY_CONTEXT, SEAL_CONTEXT, to_base64
@@ -125,12 +126,13 @@ class Laws:
         return left
 
     def _check_note(self, write: Write, others: Mapping[str, Write]) -> None:
-        """An entry tells whether its operation has a note. Expiries of the same decision may tell so too."""
+        """An entry tells whether its operation has a note, and binds the note."""
         assert isinstance(write, Create)
-        notes = f"{account_path(self.uid)}/notes/"
-        has_note = f"{notes}{orjson.loads(str(write.data['body']))['op']}" in others
-        is_any = any(path.startswith(notes) for path in others)
-        assert write.data.get("has_note", False) in {has_note, is_any}, "an entry tells of its note"
+        body: Any = orjson.loads(str(write.data["body"]))
+        note = others.get(f"{account_path(self.uid)}/notes/{body['op']}")
+        assert write.data.get("has_note", False) is (note is not None), "an entry tells of its note"
+        assert (NOTE_FACT in body) is (note is not None)
+        assert note is None or (isinstance(note, Put) and is_bound_by(body, note.data)), "an entry binds its note"
         assert "has_note" in write.data or write.data["kind"] in CALL_KINDS, "only an entry of a call tells nothing"
 
     def _count(self, body: Mapping[str, Any]) -> None:

@@ -151,6 +151,7 @@ class Simulation:
             self.clocks[number],
             jitter=self.dice.random,
             new_nonce=lambda: str(next(self.nonces)),
+            new_salt=lambda: "salt",
         )
 
     def _script(self, number: int) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.kernel.clock import Millis, SystemClock
 from shared.kernel.ids import Uid
+from shared.ledger.entry_notes import is_bound_by
 from shared.ledger.errors import UnknownKey
 from shared.ledger.export_format import HEADER_CONTEXT, header_message
 from shared.ledger.findings import Finding, Findings
@@ -182,7 +183,9 @@ class AccountAudit:
     def follow(self, line: EntryLine) -> None:
         """Check an entry against the entries before."""
         try:
-            self._journal.follow(line)
+            body = self._journal.follow(line)
+            if line.note is not None and not is_bound_by(body or {}, line.note._asdict()):
+                self._journal.findings.report(line.seq, "note", "the entry does not bind this note")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._journal.account = None
             self._journal.findings.report(self._journal.seq, "format", f"{type(error).__name__}: {error}")
