@@ -180,7 +180,7 @@ def _exported(value: object) -> Json:
     """Return a plain field in the form of an export: times as RFC 3339, and as a text any value of no plain type."""
     if isinstance(value, datetime):
         return rfc3339(from_datetime(value))
-    is_plain = isinstance(value, str | bool) or _is_exact(value)
+    is_plain = isinstance(value, str) or _is_exact(value)
     return cast("Json", value) if is_plain else f"{type(value).__name__} {value!r}"
 
 

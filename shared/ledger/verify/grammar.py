@@ -284,8 +284,8 @@ def _noted_entry(record: dict[str, Any]) -> EntryLine:
 
 def _account(record: dict[str, Any]) -> AccountLine:
     _check_shape("account", record)
-    if any(type(value) not in (str, int, bool) for value in record["plain"].values()):
-        raise NotGrammatical("a plain field is no text, integer or boolean")
+    if any(type(value) not in (str, int) for value in record["plain"].values()):
+        raise NotGrammatical("a plain field is no text and no integer")
     del record["type"]
     return AccountLine(**record)
 
