@@ -13,6 +13,7 @@ from shared.kernel.documents import Document, Documents, OutcomeUnknown, Precond
 from shared.kernel.errors import Unavailable
 from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.document_paths import entry_path
 from shared.ledger.errors import IntegrityFailed, UnknownKey
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, appended, stored_head, tile_path
@@ -131,6 +132,9 @@ class Sequencer:
                 position = stored_position(visit.uid, found.get(position_path(visit.uid)))
             except IntegrityFailed as failure:
                 plan.faults[visit.uid] = ParkedAt(seq=int(failure.params["seq"]), rule=str(failure.params["rule"]))
+                continue
+            except SchemaUnknown:
+                log("log_position_unknown", "ERROR", uid=visit.uid)
                 continue
             if position.end > plan.head.size:
                 raise _HeadMoved("behind")
