@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from shared.kernel.canonical import NotCanonical, parse_canonical
+import orjson
+
 from shared.kernel.clock import Millis, SystemClock
 from shared.kernel.ids import Uid
 from shared.ledger.entry_notes import is_bound_by
@@ -237,10 +239,10 @@ def verify_account(
 
 
 def _uid_in(line: EntryLine) -> str:
-    """Return the user whom an entry names; "" if the entry cannot be read."""
+    """Return the user whom an entry names; "" if the entry cannot be read. A text in another form names one too."""
     try:
-        body = parse_canonical(line.body)
-    except NotCanonical:
+        body: Any = orjson.loads(line.body)
+    except orjson.JSONDecodeError:
         return ""
     uid = body.get("uid") if isinstance(body, dict) else None
     return uid if isinstance(uid, str) else ""

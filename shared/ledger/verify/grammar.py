@@ -173,11 +173,12 @@ class LineOrder:
 
     def _take_part(self, stage: int, uid: str, place: str | int) -> None:
         before, self._stage = self._stage, max(stage, self._stage)
+        if before > stage and before != _DONE:
+            raise NotGrammatical("a lot stands behind a hold")
         last, self._last = self._last, place
         if before == _DONE:
+            self._stage = stage
             raise NotGrammatical("an archived lot or hold stands before the entries")
-        if before > stage:
-            raise NotGrammatical("a lot stands behind a hold")
         if before == stage and not last < place:  # type: ignore[operator]  # both of one stage
             raise NotGrammatical("archived lots or holds are out of order")
         self._check_uid(uid)
