@@ -42,7 +42,7 @@ def new_salt() -> str:
 
 
 def note_hash(ledger: str, uid: str, operation: str, salt: str, text: str) -> str:
-    """Return the SHA-256 that binds a note to its operation, in hex. Broken Unicode counts as `?`: no store takes it."""
+    """Return the SHA-256 that binds a note to its operation, in hex. Broken Unicode counts as `?`."""
     storable = text.encode("utf-8", "replace").decode()
     told = {"ledger": ledger, "note": storable, "op": operation, "salt": salt, "uid": uid}
     return hashlib.sha256(NOTE_CONTEXT + canonical(told)).hexdigest()
