@@ -26,7 +26,7 @@ check: setup  ## ruff, mypy, import-linter
 coverage: setup  ## the tests, with their coverage and its floor
 	@exec $(PYTHON) -m pytest --cov --cov-report=term --cov-report=html
 
-bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|windows|agents|payments|coins|receipts; AGAINST=REF compares two commits
+bench: setup  ## speed and memory as ratios; PART=starts|ledger|chat|windows|agents|payments|coins|receipts|verify; AGAINST=REF compares two commits
 	@$(PYTHON) -m emulator.bench $(if $(AGAINST),--against $(AGAINST)) $(PART)
 
 reference: setup  ## the generated pages of docs/: routes, errors, settings, dependencies, jobs, tools, decisions
@@ -224,6 +224,12 @@ replay-notice: setup  ## ID=PROVIDER:EVENT handles a provider's notice again
 # The chain, the signatures and the balance of an export: FILE=journal.ndjson, or standard input.
 verify: setup  ## FILE=journal.ndjson checks an export offline; KEYS=FILE names the keys to trust
 	@exec $(PYTHON) -m shared.ledger.verify $(if $(KEYS),--keys $(KEYS)) "$(FILE)"
+
+.PHONY: prove-speed
+ENTRIES ?= 1000000
+
+prove-speed: setup  ## a million entries checked within the limits of time and memory; ENTRIES=N for fewer
+	@ENTRIES=$(ENTRIES) $(PYTHON) -m emulator.bench.verify
 
 .PHONY: bench-gateways
 

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from emulator.bench import against, agents, chat, coins, ledger, payments, receipts, starts, windows
+from emulator.bench import against, agents, chat, coins, ledger, payments, receipts, starts, verify, windows
 from emulator.problems import LaptopProblem
 
 PARTS = {
@@ -14,6 +14,7 @@ PARTS = {
     "agents": agents.main,
     "payments": payments.main,
     "coins": coins.main,
+    "verify": verify.main,
     "receipts": receipts.main,
 }
 

@@ -15,7 +15,7 @@ from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import Lot
 from shared.ledger.audit_pages import AppendedPages
 from shared.ledger.codec import decode_lot, encode_lot
-from shared.ledger.running_parts import RunningHold
+from shared.ledger.running_parts import RunningHold, RunningLot, lot_value
 from shared.ledger.stored_entries import StoredEntry
 
 NAME_BYTES = 8
@@ -39,9 +39,9 @@ class AuditPast:
         line = self._lot_lines().get(lot)
         return None if line is None else _lot_in(line)
 
-    def keep_lot(self, lot: Lot) -> None:
+    def keep_lot(self, lot: RunningLot) -> None:
         """Remember a lot that leaves the state."""
-        line = encode_lot(lot)
+        line = encode_lot(lot_value(lot))
         self._new_lots.append(f"{line}\n")
         if self._known_lots is not None:
             self._known_lots[lot.id] = line

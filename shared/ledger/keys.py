@@ -114,7 +114,8 @@ class Verifier:
 
     def time_rule(self, kid: str, at: Millis) -> str | None:
         """Return the law that key `kid` breaks by signing at the time `at` (ms); None if none. Raises UnknownKey."""
-        return self._loaded(kid).key.rule_at(at)
+        key = self._loaded(kid).key
+        return None if key.until is None and at >= key.since else key.rule_at(at)
 
     def seal_rule(self, context: bytes, message: bytes, *, kid: str, signature: str) -> str | None:
         """Return the law that a seal breaks: `seal` or `retired_key`; None if none. Raises UnknownKey.

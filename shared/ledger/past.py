@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.kernel.ids import HoldId, LotId
 from shared.ledger.account import Lot
-from shared.ledger.running_parts import RunningHold
+from shared.ledger.running_parts import RunningHold, RunningLot, lot_value, running_lot
 
 
 class MemoryPast:
@@ -16,20 +16,21 @@ class MemoryPast:
     """
 
     def __init__(self, lots: Mapping[LotId, Lot] | None = None) -> None:
-        self._lots = dict(lots or {})
+        self._lots = {name: running_lot(lot) for name, lot in (lots or {}).items()}
         self._operations: set[int] = set()
         self._holds: set[int] = set()
 
     def lot(self, lot: LotId) -> Lot | None:
         """Return the lot as it left the state last; None if no such lot left the state."""
-        return self._lots.get(lot)
+        left = self._lots.get(lot)
+        return None if left is None else lot_value(left)
 
     @property
-    def lots(self) -> Mapping[LotId, Lot]:
+    def lots(self) -> Mapping[LotId, RunningLot]:
         """Lots that left the state at any time, each as it left the state last."""
         return self._lots
 
-    def keep_lot(self, lot: Lot) -> None:
+    def keep_lot(self, lot: RunningLot) -> None:
         """Remember a lot that leaves the state."""
         self._lots[lot.id] = lot
 

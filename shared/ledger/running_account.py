@@ -373,7 +373,8 @@ class RunningAccount:
         Raises NotApplicable if a lot that joins the rest is not there, or has held or no available credits, and
         AssertionError if a part of a lot in the state is below zero.
         """
-        rest = step.body.get("rest", NO_FACTS)
+        body = step.body
+        rest = body.get("rest", NO_FACTS)
         moved = rest.get("lots", ())
         for name in moved:
             if name not in self.lots and name not in step.lots:
@@ -386,7 +387,7 @@ class RunningAccount:
             if name in moved:
                 self._move_to_rest(lot)
             elif available == 0 and lot.held == 0:
-                self.past.keep_lot(lot_value(lot))
+                self.past.keep_lot(lot)
             else:
                 assert available >= 0, "nothing spends what it does not have"
                 assert lot.has_no_part_below_zero, "parts of a lot are amounts"
@@ -399,7 +400,7 @@ class RunningAccount:
             raise NotApplicable("the lot cannot leave the state")
         self.rest_count += 1
         self.rest_available += value.available
-        self.past.keep_lot(value)
+        self.past.keep_lot(lot)
 
     def _check(self, step: JournalStep) -> None:
         """Raise AssertionError if a part that the entry changed breaks a law; see `account.check`."""

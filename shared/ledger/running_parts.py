@@ -16,8 +16,8 @@ class PastParts(Protocol):
         """Return the lot as it left the state last; None if no such lot left the state."""
         ...
 
-    def keep_lot(self, lot: Lot) -> None:
-        """Remember a lot that leaves the state."""
+    def keep_lot(self, lot: "RunningLot") -> None:
+        """Remember a lot that leaves the state. Nobody changes the lot afterwards."""
         ...
 
     def keep_hold(self, seq: int, hold: "RunningHold", body: Mapping[str, Any]) -> None:
@@ -83,7 +83,10 @@ class RunningLot:
 
 @dataclass(slots=True, eq=False, repr=False)
 class RunningHold:
-    """Open hold: `opened` has the fields of `Hold` that no entry changes, the other fields mean the same as there."""
+    """Open hold. The other fields mean the same as in `Hold`.
+
+    `opened` has the fields of `Hold` that no entry changes, without those that are None.
+    """
 
     opened: Mapping[str, Any]
     budgets: tuple[str, ...]
@@ -129,7 +132,7 @@ class JournalStep:
             assert budget.used >= 0, "a budget is used, not filled"
             assert budget.held >= 0, "a budget holds what its holds hold"
         if self.hold is not None:
-            assert (self.hold.opened["input_at_most"] or 0) >= 0, "bounds are amounts"
+            assert self.hold.opened.get("input_at_most", 0) >= 0, "bounds are amounts"
             assert (self.hold.input_held or 0) >= 0, "bounds are amounts"
 
 
@@ -137,6 +140,8 @@ _LOT = tuple(each.name for each in fields(Lot))
 _BUDGET = tuple(each.name for each in fields(Budget))
 _CHANGING = ("expires_at", "input_held", "accrued", "placed", "captured")
 """Fields of a hold that entries change, beside `takes`."""
+_OPENED_BY_FACTS = ("model", "input_at_most", "output_at_most")
+"""Fields of a hold that the opening entry may set."""
 _OPENED = tuple(each.name for each in fields(Hold) if each.name not in {*_CHANGING, "takes", "budgets", "status"})
 """Fields of a hold that only the opening entry sets. The status of an open hold is the default."""
 
@@ -153,7 +158,7 @@ def lot_value(lot: RunningLot) -> Lot:
 
 def running_hold(hold: Hold) -> RunningHold:
     """Return the running form of an open hold."""
-    opened = _values(hold, _OPENED)
+    opened = {name: value for name, value in _values(hold, _OPENED).items() if value is not None}
     return RunningHold(opened=opened, budgets=hold.budgets, takes=dict(hold.takes), **_values(hold, _CHANGING))
 
 
@@ -182,11 +187,12 @@ def opened_hold(body: Mapping[str, Any], budgets: tuple[str, ...]) -> RunningHol
         "principal": fact["principal"],
         "is_reservation": fact["reservation"],
         "placed_at": body["at"],
-        "model": fact.get("model"),
-        "about": (tuple(sorted(body["about"].items())) or None) if "about" in body else None,
-        "input_at_most": fact.get("input_at_most"),
-        "output_at_most": fact.get("output_at_most"),
     }
+    for name in _OPENED_BY_FACTS:
+        if name in fact:
+            opened[name] = fact[name]
+    if body.get("about"):
+        opened["about"] = tuple(sorted(body["about"].items()))
     return RunningHold(opened, budgets, fact["expires_at"], {}, fact.get("input_held"))
 
 

@@ -2,22 +2,23 @@
 
 from array import array
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import orjson
 
 from shared.kernel.clock import Millis
 from shared.ledger.account import Lot
-from shared.ledger.codec import encode_lot
 from shared.ledger.hold_names import capture_operation
 from shared.ledger.operation_records import PASSING_FOR
 from shared.ledger.past import MemoryPast
 from shared.ledger.rest import rest_fields
 from shared.ledger.running_account import RunningAccount
-from shared.ledger.running_parts import RunningHold
+from shared.ledger.running_parts import RunningHold, RunningLot, lot_value
 from shared.ledger.verify.grammar import HoldLine, LotLine
 
 RULE = "archive"
+_LOT = tuple(each.name for each in fields(Lot))
 KEPT: Millis = 0
 """Time of an ended hold whose document has no lifetime."""
 
@@ -51,14 +52,14 @@ class ArchiveAudit:
         self._past = past
         self._report = report
         self._next = 0
-        self._lots: dict[str, Lot] | None = None
+        self._lots: dict[str, RunningLot] | None = None
 
     def check_lot(self, line: LotLine, account: RunningAccount) -> None:
         """Compare an archived lot with the fold. `account` is the state after the last entry."""
         lot = self._left(account).pop(line.id, None)
         if lot is None:
             self._report(account.seq, RULE, f"lot {line.id} has not left the state")
-        elif line.state != encode_lot(lot) or line.rest_order != rest_fields(lot).get("rest_order"):
+        elif line.state.encode() != _lot_text(lot) or line.rest_order != _rest_order(lot):
             self._report(lot.granted_seq, RULE, f"lot {line.id} is not as it left the state")
 
     def check_hold(self, line: HoldLine, now: Millis) -> None:
@@ -77,7 +78,7 @@ class ArchiveAudit:
             self._report(lot.granted_seq, RULE, f"lot {lot.id} is missing")
         self._skip_to(account.seq + 1, now)
 
-    def _left(self, account: RunningAccount) -> dict[str, Lot]:
+    def _left(self, account: RunningAccount) -> dict[str, RunningLot]:
         if self._lots is None:
             self._lots = {str(name): lot for name, lot in self._past.lots.items() if name not in account.lots}
         return self._lots
@@ -91,18 +92,29 @@ class ArchiveAudit:
             self._next += 1
 
 
+def _lot_text(lot: RunningLot) -> bytes:
+    """Return the canonical text of a lot, as the codec writes it; a None is left out."""
+    told = {name: value for name in _LOT if (value := getattr(lot, name)) is not None}
+    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
+
+
+def _rest_order(lot: RunningLot) -> str | None:
+    is_empty = lot.held == 0 and lot.available == 0
+    return None if is_empty else rest_fields(lot_value(lot)).get("rest_order")
+
+
 def _hold_text(hold: RunningHold, end: str) -> bytes:
     """Return the canonical text of an ended hold, as the codec writes it; a None is left out."""
-    fields = {
+    told = {
         **hold.opened,
         "budgets": hold.budgets,
         "takes": (),
         "expires_at": hold.expires_at,
-        "input_held": hold.input_held,
         "accrued": 0,
         "placed": hold.placed,
         "captured": hold.captured,
         "status": end,
     }
-    told = {name: value for name, value in fields.items() if value is not None}
+    if hold.input_held is not None:
+        told["input_held"] = hold.input_held
     return orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
