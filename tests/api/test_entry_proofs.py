@@ -42,7 +42,9 @@ def test_a_saved_receipt_is_sound_for_the_policy_and_the_keys(world, logged):
     for seq, kind in ((1, "grant"), (2, "hold")):
         answer = logged.get(f"/credits/entries/{seq}/proof")
         keys = tuple(PublicKey.from_json(each) for each in registry)
-        report = check_receipt(answer.text, Demands(policy=TRUSTED, keys=keys, ledger="demo-memory", uid=logged.uid))
+        report = check_receipt(
+            answer.text, Demands(policy=TRUSTED, keys=keys, ledger="demo-memory", uids=(logged.uid,))
+        )
 
         assert (answer.status_code, report.findings, report.is_vouched) == (200, (), True)
         assert (report.uid, report.seq, report.kind) == (logged.uid, seq, kind)

@@ -62,12 +62,12 @@ class ReceiptReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
-    """Trust of the caller, and the account that the receipt must be of. None: not demanded."""
+    """Trust of the caller, and the accounts of which one must have the entry. None and (): not demanded."""
 
     policy: Policy | None = None
     keys: tuple[PublicKey, ...] | None = None
     ledger: str | None = None
-    uid: str | None = None
+    uids: tuple[str, ...] = ()
 
 
 def check_receipt(text: str, demands: Demands | None = None) -> ReceiptReport:
@@ -114,6 +114,7 @@ class _ReceiptCheck:
         self.findings.report(0, rule, detail)
 
     def _read_body(self, receipt: ProofReceipt) -> None:
+        """Read the body, and compare the ledger, the account and the key that the body names."""
         try:
             body = parse_canonical(receipt.body)
         except (NotCanonical, UnicodeError):
@@ -123,9 +124,10 @@ class _ReceiptCheck:
             self._found("grammar", "The body of the entry lacks a name that each entry has, or has it in another type.")
             return
         self.envelope = body
-        for name, demanded in (("ledger", self.demands.ledger), ("uid", self.demands.uid)):
-            if demanded is not None and body[name] != demanded:
-                self._found("identity", f"The entry is of {name} {body[name]}, not of {demanded}.")
+        ledgers = () if self.demands.ledger is None else (self.demands.ledger,)
+        for name, demanded in (("ledger", ledgers), ("uid", self.demands.uids)):
+            if demanded and body[name] not in demanded:
+                self._found("identity", f"The entry is of {name} {body[name]}, not of {' or '.join(demanded)}.")
         if body["kid"] != receipt.kid:
             self._found("identity", f"The entry names the key {body['kid']}, the receipt has the key {receipt.kid}.")
 

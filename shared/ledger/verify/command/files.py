@@ -149,8 +149,8 @@ def verify_receipt(name: str, data: bytes, demand: CheckDemand) -> FileReport:
 
 
 def _receipt_demands(demand: CheckDemand) -> Demands:
-    uid = demand.uids[0] if len(demand.uids) == 1 else None
-    return Demands(policy=demand.trust.policy, keys=demand.trust.keys, ledger=demand.ledger, uid=uid)
+    ledger = demand.trust.keys_ledger if demand.ledger is None else demand.ledger
+    return Demands(policy=demand.trust.policy, keys=demand.trust.keys, ledger=ledger, uids=demand.uids)
 
 
 def _receipt_problem(receipt: ReceiptReport, demand: CheckDemand) -> str | None:

@@ -100,6 +100,8 @@ def printable(text: str) -> str:
 
 
 def _sound(file: FileReport, *, is_full: bool) -> str:
+    if file.receipt is not None:
+        return _sound_receipt(file.receipt)
     checked = f"{_scope(file)}: every hash, link and law, and the seal of each account"
     signed = checked + (", and the signature of each entry." if is_full else ".")
     if file.unvouched:
@@ -107,6 +109,16 @@ def _sound(file: FileReport, *, is_full: bool) -> str:
         return f"consistent in itself, keys not vouched for: {printable(told)}. Checked {signed}"
     by = " and ".join(sorted({key.vouched_by for key in file.keys if key.vouched_by}))
     return f"checked {signed} The {by} vouches for the keys."
+
+
+def _sound_receipt(receipt: ReceiptReport) -> str:
+    entry = f"entry {receipt.seq} ({receipt.kind}) of {receipt.uid} in ledger {receipt.ledger}"
+    place = f"leaf {receipt.index} of {receipt.size} in the log {receipt.origin}"
+    checked = printable(f"{entry} is {place}: its hash and signature, the proof, and the log's signature.")
+    if not receipt.is_vouched:
+        return f"consistent in itself, the log's key not vouched for. Checked that {checked}"
+    witnesses = f", and {', '.join(receipt.witnesses)} cosigned" if receipt.witnesses else ""
+    return f"checked that {checked} The policy vouches for the log{printable(witnesses)}."
 
 
 def _scope(file: FileReport) -> str:
@@ -136,6 +148,21 @@ def _file(file: FileReport) -> Mapping[str, Any]:
         "findings": _findings(file.findings),
         "findings_left_out": file.findings_left_out,
         "not_checked": list(file.not_checked),
+        **({} if file.receipt is None else {"receipt": _receipt(file.receipt)}),
+    }
+
+
+def _receipt(receipt: ReceiptReport) -> Mapping[str, Any]:
+    """Return the facts of a receipt. `index` and `size` are the leaf, and the size of the signed log."""
+    return {
+        "uid": receipt.uid,
+        "seq": receipt.seq,
+        "kind": receipt.kind,
+        "log": receipt.origin,
+        "index": receipt.index,
+        "size": receipt.size,
+        "is_vouched": receipt.is_vouched,
+        "witnesses": list(receipt.witnesses),
     }
 
 

@@ -101,8 +101,8 @@ def test_trusted_keys_are_demanded_of_the_entry():
 
 
 def test_another_ledger_or_account_than_the_demanded_one_is_found():
-    assert rules(SOUND, ledger="prod-1", uid="zoe") == []
-    assert rules(SOUND, ledger="prod-2", uid="max") == ["identity", "identity"]
+    assert rules(SOUND, ledger="prod-1", uids=("ann", "zoe")) == []
+    assert rules(SOUND, ledger="prod-2", uids=("max",)) == ["identity", "identity"]
 
 
 @pytest.mark.parametrize(
