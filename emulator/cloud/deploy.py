@@ -13,6 +13,7 @@ from emulator.cloud.release import release_of
 from emulator.cloud.session import end_as_with_ctrl_c, open_project
 from emulator.cloud.steps import (
     access,
+    anchors,
     apis,
     bucket,
     catalogue,
@@ -37,12 +38,13 @@ STEPS: tuple[Step, ...] = (
     Step(name="secrets", purpose="store each secret that the functions need", look=secrets.look),
     Step(name="topics", purpose="create all topics", look=topics.look),
     Step(name="bucket", purpose="create the private bucket of users' files", look=bucket.look),
+    Step(name="anchors", purpose="make and lock the bucket of the log's anchors, if one is named", look=anchors.look),
     Step(name="rules", purpose="publish rules and indexes, and wait until they are ready", look=rules.look),
     Step(
         name="functions",
         purpose="deploy the functions",
         look=functions.look,
-        after=("sign-in", "webhooks", "secrets", "topics", "bucket"),
+        after=("sign-in", "webhooks", "secrets", "topics", "bucket", "anchors"),
     ),
     Step(name="old webhooks", purpose="delete endpoints that others replace", look=webhooks.look_at_old),
     Step(name="monitoring", purpose="put metrics, alert policies and the budget", look=monitoring.look),

@@ -29,6 +29,10 @@ BACKUP_DAILY_DAYS=7
 BACKUP_WEEKLY_DAYS=98
 IMAGES_RETENTION_DAYS=7
 
+# The bucket of the ledger's anchors, better in a project of other people, and the days for which nobody can delete one.
+# LEDGER_ANCHOR_BUCKET={project}-anchors
+# LEDGER_ANCHOR_DAYS=3650
+
 # Who is mailed when an alert policy opens an incident, and the monthly sum at which Google warns.
 # ALERT_EMAIL=operators@example.com
 # MONTHLY_BUDGET=500

@@ -202,6 +202,12 @@ ON_THE_WIRE = (
         "europe-west1",
         lambda cloud: cloud.google.state.buckets[BUCKET].update(location="EUROPE-WEST1"),
     ),
+    P("anchor_bucket_missing", f"{NAME}-anchors", lambda cloud: cloud.google.state.buckets.pop(f"{NAME}-anchors")),
+    P(
+        "anchor_bucket_unlocked",
+        "not locked",
+        lambda cloud: cloud.google.state.buckets[f"{NAME}-anchors"]["retentionPolicy"].update(isLocked=False),
+    ),
     P("function_missing", "every_day", gone("Function", f"{FUNCTIONS}/every_day")),
     P(
         "function_failed",

@@ -221,9 +221,11 @@ def state_of_a_sound_project() -> State:
             "publicAccessPrevention": "enforced",
         },
     }
-    put_bucket(project, state.buckets, bucket)
-    state.bucket_owners[bucket["name"]] = NAME  # type: ignore[index]
-    state.bucket_policies[bucket["name"]] = Policy()  # type: ignore[index]
+    locked = {"retentionPeriod": str(3_650 * 86_400), "isLocked": True}
+    for each in (bucket, {**bucket, "name": f"{NAME}-anchors", "retentionPolicy": locked}):
+        put_bucket(project, state.buckets, each)
+        state.bucket_owners[str(each["name"])] = NAME
+        state.bucket_policies[str(each["name"])] = Policy()
     return state
 
 

@@ -10,6 +10,7 @@ from emulator.cloud.checks.check import Fact, known
 from emulator.cloud.checks.needs import Needs, needs_of
 from emulator.cloud.checks.project import (
     Account,
+    AnchorBucket,
     Bucket,
     Database,
     Deployment,
@@ -61,6 +62,7 @@ SETTINGS = {
     "WELCOME_BONUS_AMOUNT": "50",
     "DEFAULT_MODEL": "gpt-4o-mini",
     "MIN_INSTANCES": "1",
+    "LEDGER_ANCHOR_BUCKET": f"{NAME}-anchors",
 }
 MODELS = {
     "gpt-4o-mini": {
@@ -150,6 +152,7 @@ def sound(**changes: Any) -> ProjectFacts:
         "single_fields": needs.single_fields,
         "rules": needs.rules,
         "bucket": BUCKET,
+        "anchors": ANCHORS,
         "sign_in": SIGN_IN,
         "app_check": {"firestore.googleapis.com": "ENFORCED"},
         "admins": 1,
@@ -206,6 +209,9 @@ def endpoint(provider: str, **changes: Any) -> Endpoint:
 
 DATABASE = Database(location="nam5", kind="FIRESTORE_NATIVE", has_recovery=True, is_protected=True, backup_days=(98,))
 BUCKET = Bucket(location="US-CENTRAL1", is_uniform=True, is_private=True, members=frozenset({f"projectOwner:{NAME}"}))
+ANCHORS = AnchorBucket(
+    is_uniform=True, retention_days=3_650, is_locked=True, writers=frozenset({f"projectOwner:{NAME}"})
+)
 SIGN_IN = SignIn(
     providers=frozenset({"email"}),
     domains=frozenset({"app.shop.example", f"{NAME}.firebaseapp.com"}),

@@ -138,6 +138,16 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorBucket:
+    """Bucket of the log's anchors. `retention_days` is 0 without a retention policy. `writers` hold a role there."""
+
+    is_uniform: bool
+    retention_days: int
+    is_locked: bool
+    writers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
     """Configuration of Firebase Auth."""
 
@@ -279,6 +289,8 @@ class ProjectFacts:
     """Text of each field whose indexes or time to live differ from Firestore's own, by `collection.field`."""
     rules: Fact[str | None]
     bucket: Fact[Bucket | None]
+    anchors: Fact[AnchorBucket | None]
+    """Bucket of the log's anchors; None if the settings name none, or if there is none of that name."""
     sign_in: Fact[SignIn]
     app_check: Fact[Mapping[str, str]]
     admins: Fact[int]

@@ -20,7 +20,8 @@ GIVEN_BY_GOOGLE = frozenset({"PROJECT", "IS_LAPTOP", "REGION"})
 KNOWN = frozenset(name_of(each.name) for each in fields(Settings)) - GIVEN_BY_GOOGLE
 OF_THE_DEPLOYMENT = frozenset(
     """
-    ALERT_EMAIL BACKUP_DAILY_DAYS BACKUP_WEEKLY_DAYS FIRESTORE_LOCATION IMAGES_RETENTION_DAYS MIN_INSTANCES
+    ALERT_EMAIL BACKUP_DAILY_DAYS BACKUP_WEEKLY_DAYS FIRESTORE_LOCATION IMAGES_RETENTION_DAYS LEDGER_ANCHOR_DAYS
+    MIN_INSTANCES
     MONTHLY_BUDGET REGION RELEASE WEBHOOKS_URL
     """.split()  # noqa: SIM905  # read as a list of names, not as quoted words
 )
@@ -35,6 +36,7 @@ FORMS: Mapping[str, tuple[str, str]] = {
     "FIRESTORE_LOCATION": (rf"{PLACE}|nam5|nam7|eur3", "must be a region such as us-central1, or nam5 or eur3"),
     "IMAGES_BUCKET": (r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", "must be the name of a bucket alone, without gs://"),
     "IMAGES_RETENTION_DAYS": (r"0|[7-9]|[1-8]\d|90", "must be 0, or 7 to 90, in days"),
+    "LEDGER_ANCHOR_DAYS": (r"[1-9]\d{0,3}|[12]\d{4}|3[0-5]\d{3}|36[0-4]\d{2}|36500", "must be 1 to 36500, in days"),
     "MIN_INSTANCES": (r"\d|[1-4]\d|50", "must be a whole number from 0 to 50"),
     "MONTHLY_BUDGET": (r"\d{1,9}", "must be a whole amount in the billing account's currency"),
     "REGION": (PLACE, "must be a region such as us-central1"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 from emulator.cloud.checks import (
+    anchors,
     catalogue,
     cloud,
     database,
@@ -24,6 +25,7 @@ AREAS: Mapping[str, tuple[Check, ...]] = {
     "secrets and signing keys": secrets.CHECKS,
     "the Google project": cloud.CHECKS,
     "database and bucket": database.CHECKS,
+    "anchors of the log": anchors.CHECKS,
     "functions and schedules": functions.CHECKS,
     "payments and webhooks": payments.CHECKS,
     "crypto payments": wallets.CHECKS,

@@ -6,12 +6,17 @@ from datetime import datetime
 from typing import Any
 
 from emulator.cloud.checks.needs import field_text, index_text
-from emulator.cloud.checks.project import Bucket, Database, Offer
+from emulator.cloud.checks.project import AnchorBucket, Bucket, Database, Offer
 from emulator.cloud.google import Google
 
 FIRESTORE = "https://firestore.googleapis.com/v1"
 RULES = "https://firebaserules.googleapis.com/v1"
 STORAGE = "https://storage.googleapis.com/storage/v1"
+DAY_SECONDS = 86_400
+READING = frozenset(
+    {"roles/storage.objectViewer", "roles/storage.legacyObjectReader", "roles/storage.legacyBucketReader"}
+)
+"""Roles by which nobody writes into a bucket."""
 SECONDS_OF_A_DAY = 86_400
 OVERRIDDEN = "indexConfig.usesAncestorConfig:false OR ttlConfig:*"
 DEFAULTS = "__default__."
@@ -71,6 +76,22 @@ def read_bucket(google: Google, name: str) -> Bucket | None:
         is_uniform=bool((rules.get("uniformBucketLevelAccess") or {}).get("enabled")),
         is_private=rules.get("publicAccessPrevention") == "enforced",
         members=frozenset(members),
+    )
+
+
+def read_anchors(google: Google, name: str) -> AnchorBucket | None:
+    """Return the settings of the bucket of anchors; None if the settings name none, or if there is none."""
+    found = google.find(f"{STORAGE}/b/{name}") if name else None
+    if found is None:
+        return None
+    access, kept = found.get("iamConfiguration") or {}, found.get("retentionPolicy") or {}
+    policy = google.get(f"{STORAGE}/b/{name}/iam")
+    bindings = [each for each in policy.get("bindings") or () if str(each["role"]) not in READING]
+    return AnchorBucket(
+        is_uniform=bool((access.get("uniformBucketLevelAccess") or {}).get("enabled")),
+        retention_days=int(kept.get("retentionPeriod") or 0) // SECONDS_OF_A_DAY,
+        is_locked=kept.get("isLocked") is True,
+        writers=frozenset(str(member) for each in bindings for member in each.get("members") or ()),
     )
 
 

@@ -21,6 +21,7 @@ from emulator.cloud.readings.cloud import (
     read_watch,
 )
 from emulator.cloud.readings.data import (
+    read_anchors,
     read_bucket,
     read_database,
     read_indexes,
@@ -83,6 +84,7 @@ def gather(
         single_fields=look("the indexes of single fields", lambda: read_single_fields(google), NO_DATABASE),
         rules=look("the rules of Firestore", lambda: read_rules(google)),
         bucket=look("the bucket", lambda: read_bucket(google, settings.value.images_bucket)),
+        anchors=look("the bucket of anchors", lambda: read_anchors(google, settings.value.ledger_anchor_bucket)),
         sign_in=look("Firebase Auth", lambda: read_sign_in(google, settings.value.identity_tenants)),
         app_check=look("App Check", lambda: read_app_check(google)),
         admins=look("the administrators", lambda: read_admins(google, settings.value.identity_tenants)),

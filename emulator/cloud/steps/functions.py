@@ -12,7 +12,7 @@ from emulator.cloud.manifest import Manifest
 from emulator.cloud.problems import CloudProblem
 from emulator.cloud.project import Change, Project
 from emulator.cloud.release import release_of
-from emulator.cloud.steps import access
+from emulator.cloud.steps import access, anchors
 from shared.bootstrap.secrets import project_secrets, secrets_of
 
 RESERVED = re.compile(
@@ -25,7 +25,7 @@ NAMES_SHOWN = 4
 
 def look(project: Project) -> Sequence[Change]:
     """Return the changes of accesses to secrets, and the deploy of the functions if anything differs."""
-    return [*access.look(project), *_deploying(project)]
+    return [*access.look(project), *anchors.look_at_access(project), *_deploying(project)]
 
 
 def _deploying(project: Project) -> Sequence[Change]:

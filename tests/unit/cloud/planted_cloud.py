@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from emulator.cloud.roles import SECRETS as READS_SECRETS
 from tests.support.sound_project import (
+    ANCHORS,
     BUCKET,
     DATABASE,
     NEEDS,
@@ -29,6 +30,7 @@ from tests.unit.cloud.planting import (
     job,
     named,
     secrets,
+    settings,
     with_function,
 )
 
@@ -150,6 +152,18 @@ PLANTED_CLOUD: tuple[Planted, ...] = (
     Planted("bucket_not_uniform", {"bucket": replace(BUCKET, is_uniform=False)}, "uniform"),
     Planted("bucket_may_become_public", {"bucket": replace(BUCKET, is_private=False)}, "not prevented"),
     Planted("bucket_elsewhere", {"bucket": replace(BUCKET, location="EUROPE-WEST1")}, "europe-west1"),
+    # ── anchors of the log ───────────────────────────────────────────────────────────────────────────────────────────
+    Planted("anchors_unset", settings(LEDGER_ANCHOR_BUCKET=None), "names no bucket", "LEDGER_ANCHOR_BUCKET"),
+    Planted("anchor_bucket_missing", {"anchors": None}, "shop-prod-anchors", "make deploy"),
+    Planted("anchor_bucket_unlocked", {"anchors": replace(ANCHORS, is_locked=False)}, "3650 days, not locked"),
+    Planted("anchor_bucket_unlocked", {"anchors": replace(ANCHORS, retention_days=0, is_locked=False)}, "(none)"),
+    Planted("anchor_bucket_not_uniform", {"anchors": replace(ANCHORS, is_uniform=False)}, "uniform"),
+    Planted(
+        "anchor_bucket_writable_by_all",
+        {"anchors": replace(ANCHORS, writers=frozenset({"allUsers"}))},
+        "allUsers",
+        "remove-iam-policy-binding",
+    ),
     # ── functions and schedules ──────────────────────────────────────────────────────────────────────────────────────
     Planted(
         "function_missing",
