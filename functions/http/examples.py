@@ -291,6 +291,7 @@ OF_NAME: Mapping[str, Any] = {
     "link": "link_example",
     "level": "0",
     "seq": 1,
+    "day": "latest",
     "tile": "000",
     "from": "2026-11-01",
     "to": "2026-11-30",

@@ -2,6 +2,7 @@
 
 from functions.http import (
     admin,
+    admin_books,
     admin_crypto,
     admin_explain,
     admin_journals,
@@ -62,6 +63,7 @@ ROUTES: tuple[Route, ...] = (
     *admin.routes,
     *admin_journals.routes,
     *admin_explain.routes,
+    *admin_books.routes,
     *admin_payments.routes,
     *admin_payouts.routes,
     *admin_crypto.routes,

@@ -14,10 +14,12 @@ from functions.http import examples
 from functions.http.openapi import document as openapi
 from functions.http.table import ROUTES
 from shared.bootstrap import Services, in_memory
+from shared.bootstrap.jobs import JobWorkers
 from shared.kernel.documents import Put
 from shared.kernel.ids import Uid, is_safe_id
 from shared.ledger.log.merkle import leaf_hash
 from shared.platform.memory.payments import MemoryProvider
+from shared.sagas.engine.jobs import JobRun
 from tests.api.world import Person, World
 from tests.support.logged_accounts import append_leaves, log_entries, sign_head
 
@@ -97,11 +99,12 @@ def fresh_laptop() -> World:
 
 
 def log_examples(world: World) -> None:
-    """A log with a full tile of leaves, the first entry of the example user among them, and a checkpoint."""
+    """A log with a full tile of leaves, the first entry of the example user among them, a checkpoint, a closed day."""
     documents = world.services.ports.documents()
     log_entries(documents, Uid(USER["uid"]), 1)
     append_leaves(documents, [leaf_hash(b"another")] * 255)
     sign_head(documents)
+    JobWorkers(world.services).days.close(JobRun("", world.clock, 60.0))
 
 
 def make_examples_in(world: World) -> Services:

@@ -22,9 +22,9 @@ agent_tool                  3    10.4        0          0.6       0.6    6.2    
 purchase_stripe            14      16        0            5         1     21      2    4.2         1   3487
 purchase_paypal            14      17        0            5         1     22      4    4.2         1   3414
 abandoned_stripe            5       8        0            3         0     10      2      3         1   2035
-abandoned_paypal           20      10        0            1         0     61      8      6         1   4015
-idle_minute               8.2       2        0            1         0     10      0      0         0      0
-idle_minute_crypto       13.2     2.3        0            1         0   14.2      0      0         0      0
+abandoned_paypal           20      10        0            1         0     66      8      6         1   4296
+idle_minute               8.3       2        0            1         0     10      0      0         0      0
+idle_minute_crypto       13.3     2.3        0            1         0   14.2      0      0         0      0
 crypto_network              3       1        0            0         0      3      0      0         0      0
 balance                     2       0        0            1         0      1      0      0         0      0
 history                    22       0        0            1         0      2      0      0         0      0
@@ -43,7 +43,7 @@ verify                    1.58        1.5        1.5        1.5
 audit                      1.1          1          1          1
 audit_again               1.09       0.25       0.05       0.03
 delete_conversation       0.07       0.02          0          0
-leave                     3.68       1.08        0.1       0.03
+leave                     3.74        1.1        0.1       0.03
 agent_steps                  0          0        0.1
 charge                    2425       6768       6770
 """

@@ -39,7 +39,7 @@ def log_entries(documents: Documents, uid: Uid, count: int) -> LogPosition:
     before = stored_position(uid, documents.get(position_path(uid)))
     entries = [entry_of(documents, uid, seq) for seq in range(before.seq + 1, before.seq + count + 1)]
     first = append_leaves(documents, [leaf_hash(entry_leaf(each.hash, each.signature)) for each in entries])
-    position = before.moved(count, entries[-1].hash, first)
+    position = before.moved(count, entries[-1].hash, first, before.balances)
     documents.commit([Put(position_path(uid), position_data(position))])
     return position
 

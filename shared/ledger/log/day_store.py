@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from shared.kernel.clock import DAY, Millis, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Order, Put, Query, Version, Where, Write
+from shared.kernel.errors import Conflict
 from shared.kernel.ids import Uid
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import DAY_CONTEXT
+from shared.ledger.log.books import LedgerBooks, stored_books
 from shared.ledger.log.days import (
     DayAccount,
     DayPath,
@@ -25,6 +27,7 @@ from shared.ledger.log.days import (
     page_root,
     record_in,
 )
+from shared.ledger.log.head import HEAD_PATH, LogBroken, stored_head
 from shared.ledger.log.merkle import HASH_BYTES
 from shared.ledger.log.typed_leaves import queue_leaf
 
@@ -35,8 +38,13 @@ PAGES_KEPT: Millis = 40 * DAY
 NUMBER_DIGITS = 6
 
 
-class DayBroken(ValueError):
-    """Stored data of a closed day that the ledger did not write so. The message is a sentence."""
+class DayBroken(Conflict):
+    """Stored data of a closed day that the ledger did not write so. An operator must act."""
+
+    code = "closed_day_broken"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +96,16 @@ class DayStore:
 
     def closed(self, day: str) -> ClosedDay:
         """Return a closed day. Raises DayBroken unless this ledger has signed the record; UnknownKey."""
+        found = self.find(day)
+        if found is None:
+            raise DayBroken(f"The record of {day} is missing.")
+        return found
+
+    def find(self, day: str) -> ClosedDay | None:
+        """Return a closed day, None if this day was not closed. Raises DayBroken, UnknownKey."""
         document = self._documents.get(closed_path(day))
         if document is None:
-            raise DayBroken(f"The record of {day} is missing.")
+            return None
         closed = _read(f"the record of {day}", lambda: _closed(document.data))
         kid, _, signature = str(document.data.get("seal")).partition(":")
         text = closed.record.text.encode()
@@ -146,8 +161,11 @@ class DayStore:
     def closing_writes(self, state: DaysState, fold: int, now: Millis) -> tuple[DayRecord, list[Write]]:
         """Return the record of the day whose accounts are all read, and the writes that close the day.
 
-        One of the writes queues the record as a leaf of the log.
+        One of the writes queues the record as a leaf of the log. Raises DayBroken if the head of the log cannot be
+        read.
         """
+        head = self._documents.get(HEAD_PATH)
+        size, books = (0, LedgerBooks()) if head is None else _read("the head of the log", lambda: _head(head.data))
         progress = state.progress
         assert progress is not None, "a day under way is closed"
         record = DayRecord(
@@ -157,6 +175,8 @@ class DayStore:
             totals=progress.totals,
             previous=state.last_hash,
             fold=fold,
+            size=size,
+            books=books,
         )
         kid = self._keys.kid
         seal = self._keys.sign(DAY_CONTEXT, record.text.encode(), kid)
@@ -193,7 +213,7 @@ def _checked(closed: ClosedDay, number: int, document: Document | None) -> list[
 def _read(what: str, read: Callable[[], T]) -> T:
     try:
         return read()
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, LogBroken, TypeError, ValueError) as error:
         raise DayBroken(f"Of the closed days, {what} cannot be read.") from error
 
 
@@ -207,6 +227,10 @@ def _page(accounts: Sequence[DayAccount], now: Millis) -> Data:
 
 def _closed(data: Data) -> ClosedDay:
     return ClosedDay(record=record_in(str(data["record"])), roots=_split(data["roots"]))
+
+
+def _head(data: Data) -> tuple[int, LedgerBooks]:
+    return stored_head(data).size, stored_books(data.get("books"))
 
 
 def _state(document: Document) -> DaysState:

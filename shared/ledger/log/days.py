@@ -7,7 +7,7 @@ record before, so that no day can be left out or written again.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ import orjson
 from shared.kernel.canonical import Json, canonical, parse_canonical
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account
+from shared.ledger.log.books import LedgerBooks, books_text, stored_books
 from shared.ledger.log.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, root_of, root_of_inclusion
 
 ACCOUNT_PREFIX = b"ics-day-account-v1\n"
@@ -77,7 +78,7 @@ class DayRecord:
     """Record of a closed day. `day` is a date (UTC), `root` the root over all accounts in hex.
 
     `previous` is the hash of the record before, "" before the first. `fold` is the version of the rules that make a
-    state from entries.
+    state from entries. `books` are the sums of the log, which had `size` leaves.
     """
 
     ledger: str
@@ -86,6 +87,8 @@ class DayRecord:
     totals: DayTotals
     previous: str
     fold: int
+    size: int = 0
+    books: LedgerBooks = field(default_factory=LedgerBooks)
 
     @property
     def text(self) -> str:
@@ -102,6 +105,8 @@ class DayRecord:
             "debt": str(totals.debt),
             "previous": self.previous,
             "fold": self.fold,
+            "size": self.size,
+            "books": books_text(self.books),
         }
         return canonical(fields).decode()
 
@@ -154,6 +159,8 @@ def record_in(text: str) -> DayRecord:
         totals=totals,
         previous=told["previous"],
         fold=told["fold"],
+        size=told["size"],
+        books=stored_books(told["books"]),
     )
     if record.text != text:
         raise ValueError("not the record of a closed day")

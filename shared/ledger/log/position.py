@@ -8,14 +8,15 @@ so that the leaf of any entry is found by reading at most one page.
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from shared.kernel.documents import Data, Document, Documents, Value
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path
 from shared.ledger.errors import IntegrityFailed
+from shared.ledger.log.books import StatedBalances
 
 RUNS_MAX = 256
 """Runs of a position. More move to a page."""
@@ -46,7 +47,8 @@ class ParkedAt:
 class LogPosition:
     """Entries of an account that the log has: 1 to `seq`. `hash` is that of entry `seq`, in hex; "" without entries.
 
-    `pages` has the first entry of each page of older runs. `version` is None without a document.
+    `pages` has the first entry of each page of older runs. `balances` are those that entry `seq` states. `version` is
+    None without a document.
     """
 
     uid: Uid
@@ -54,6 +56,7 @@ class LogPosition:
     hash: str = ""
     runs: tuple[Run, ...] = ()
     pages: tuple[int, ...] = ()
+    balances: StatedBalances = field(default_factory=StatedBalances)
     parked: ParkedAt | None = None
     version: object | None = None
 
@@ -62,12 +65,12 @@ class LogPosition:
         """Index behind the leaf of the last entry; 0 without entries."""
         return self.runs[-1].index + self.seq + 1 - self.runs[-1].seq if self.runs else 0
 
-    def moved(self, count: int, last_hash: str, index: int) -> "LogPosition":
-        """Return the position after `count` more entries, whose leaves begin at `index`."""
+    def moved(self, count: int, last_hash: str, index: int, balances: StatedBalances) -> "LogPosition":
+        """Return the position after `count` more entries, whose leaves begin at `index`; the last states `balances`."""
         run = Run(self.seq + 1, index)
         is_continued = bool(self.runs) and self.end == index
         runs = self.runs if is_continued else (*self.runs, run)
-        return replace(self, seq=self.seq + count, hash=last_hash, runs=runs)
+        return replace(self, seq=self.seq + count, hash=last_hash, runs=runs, balances=balances)
 
 
 def position_path(uid: Uid) -> str:
@@ -83,6 +86,8 @@ def page_path(uid: Uid, number: int) -> str:
 def position_data(position: LogPosition) -> Data:
     """Return the stored fields of a position: one map, which no index covers."""
     state: dict[str, Value] = {"seq": position.seq, "hash": position.hash, "runs": pack_runs(position.runs)}
+    if position.balances != StatedBalances():
+        state["balances"] = [position.balances.posted, position.balances.held, position.balances.debt]
     if position.pages:
         state["pages"] = b"".join(map(_SEQ.pack, position.pages))
     if position.parked is not None:
@@ -154,6 +159,7 @@ def _position(uid: Uid, document: Document) -> LogPosition:
         hash=_text(state["hash"]),
         runs=_unpacked(_raw(state["runs"])),
         pages=tuple(seq for (seq,) in _SEQ.iter_unpack(_raw(pages))),
+        balances=_balances(state.get("balances")),
         parked=None if parked is None else _parked(parked),
         version=document.version,
     )
@@ -163,6 +169,15 @@ def _parked(value: Value) -> ParkedAt:
     if not isinstance(value, Mapping):
         raise TypeError("a parked account has entry and rule")
     return ParkedAt(seq=_number(value["seq"]), rule=_text(value["rule"]))
+
+
+def _balances(value: Value) -> StatedBalances:
+    if value is None:
+        return StatedBalances()
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError("no list of balances")
+    posted, held, debt = (_number(each) for each in value)
+    return StatedBalances(posted, held, debt)
 
 
 def _is_sound(position: LogPosition) -> bool:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import TypeAlias
 
+import orjson
+
 from shared.kernel.documents import Create, Data, Document, Put, Version, Write
 from shared.kernel.ids import Uid
 from shared.ledger.errors import IntegrityFailed
+from shared.ledger.log.books import LedgerBooks, books_text, stated
 from shared.ledger.log.head import HEAD_PATH, TreeHead, appended, head_data, tile_path
 from shared.ledger.log.leaves import InvalidLeaf, entry_leaf
 from shared.ledger.log.merkle import leaf_hash
@@ -66,11 +69,12 @@ class AccountRead:
 class RoundPlan:
     """Writes of a round, and the accounts by outcome.
 
-    `moved`: the log gets entries. `rest`: entries are left for another round. `current`: the log has all entries.
-    `faults`: an entry broke a law, so that the account is parked. `unread`: a key is not known here yet.
+    `books` are the sums of the log with the new entries. `moved`: the log gets entries. `rest`: entries are left for
+    another round. `current`: the log has all entries. `faults`: an entry broke a law, so that the account is parked.
     """
 
     head: TreeHead
+    books: LedgerBooks = field(default_factory=LedgerBooks)
     hashes: list[bytes] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     moved: dict[Uid, int] = field(default_factory=dict)
@@ -94,7 +98,7 @@ class RoundPlan:
         if not self.hashes and version is not None:
             return self.writes
         grown = appended(self.head, self.hashes)
-        data = head_data(grown.head)
+        data = {**head_data(grown.head), "books": books_text(self.books)}
         head = Create(HEAD_PATH, data) if version is None else Put(HEAD_PATH, data, version)
         tiles = [Create(tile_path(*place), {"hashes": tile}) for place, tile in grown.tiles.items()]
         return [head, *tiles, *self.writes]
@@ -176,11 +180,13 @@ def _add_entries(plan: RoundPlan, read: AccountRead, new: Sequence[StoredEntry])
     """Add the entries' leaves and the moved position. Return False if the commit has no room for its documents."""
     hashes = [_hash_of(read.visit.uid, entry) for entry in new]
     position, spilled = _spilled(read.position, read.page)
-    moved = position.moved(len(new), new[-1].hash, plan.next_index)
+    bodies = [orjson.loads(entry.body) for entry in new]
+    moved = position.moved(len(new), new[-1].hash, plan.next_index, stated(bodies[-1]))
     writes = [_position_write(moved), *spilled]
     size = sum(map(_size, writes))
     if plan.bytes and plan.bytes + size > ROUND_BYTES_MAX:
         return False
+    plan.books = plan.books.with_entries(bodies, position.balances)
     plan.bytes += size
     plan.writes += writes
     plan.hashes += hashes

@@ -16,6 +16,7 @@ from shared.kernel.ids import Uid
 from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.document_paths import entry_path
 from shared.ledger.errors import IntegrityFailed, UnknownKey
+from shared.ledger.log.books import LedgerBooks, stored_books
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, appended, stored_head, tile_path
 from shared.ledger.log.position import LogPosition, ParkedAt, position_path, stored_position
 from shared.ledger.log.rounds import (
@@ -93,7 +94,8 @@ class Sequencer:
         for attempt in range(ATTEMPTS_MAX):
             stored = self._documents.get(HEAD_PATH)
             try:
-                return self._committed(self._plan(self._head(stored), visits, leaves), stored)
+                plan = RoundPlan(head=self._head(stored), books=_books(stored))
+                return self._committed(self._planned(plan, visits, leaves), stored)
             except _HeadMoved as moved:
                 self._check_head(stored, moved.rule)
             except PreconditionFailed:
@@ -111,9 +113,8 @@ class Sequencer:
             raise LogBroken("head", "The head of the log is missing, but tiles or positions are there.")
         return EMPTY_HEAD
 
-    def _plan(self, head: TreeHead, visits: Sequence[Visit], leaves: Sequence[str]) -> RoundPlan:
+    def _planned(self, plan: RoundPlan, visits: Sequence[Visit], leaves: Sequence[str]) -> RoundPlan:
         """Read positions, then entries, and plan the round. Raises _HeadMoved if a position is newer than the head."""
-        plan = RoundPlan(head=head)
         found = self._all([*leaves, *(position_path(visit.uid) for visit in visits)])
         for path in leaves:
             self._add_leaf(plan, found.get(path))
@@ -228,6 +229,14 @@ class Sequencer:
         parts = [wanted[at : at + READ_TOGETHER] for at in range(0, len(wanted), READ_TOGETHER)]
         found = (document for part in parts for document in self._documents.get_all(part))
         return {document.path: document for document in found if document is not None}
+
+
+def _books(stored: Document | None) -> LedgerBooks:
+    """Return the books beside the head. Raises LogBroken if the sequencer did not write them so."""
+    try:
+        return stored_books(None if stored is None else stored.data.get("books"))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LogBroken("head", "The books beside the head of the log cannot be read.") from error
 
 
 class _HeadMoved(Exception):

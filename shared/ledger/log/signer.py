@@ -14,11 +14,11 @@ from shared.kernel.errors import Unavailable
 from shared.kernel.events import Alerts, log
 from shared.ledger.log.anchors import AnchoredCheckpoint, Anchors
 from shared.ledger.log.checkpoints import Checkpoint
-from shared.ledger.log.head import EMPTY_HEAD, LogBroken, TreeHead
+from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, stored_head
 from shared.ledger.log.merkle import HashAt, consistency_proof, is_consistent
 from shared.ledger.log.notes import ForgedNote, NoteSigner, SignedNote, VerifierKey, signed
 from shared.ledger.log.signed_heads import CHECKPOINT_PATH, SignedHead, stored_signed_head
-from shared.ledger.log.tile_reader import TileReader, read_head
+from shared.ledger.log.tile_reader import TileReader
 from shared.ledger.log.witnesses import ProofFrom, Witnesses
 
 LEAVES_PER_CHUNK = 1 << 16
@@ -92,14 +92,15 @@ class CheckpointSigner:
         A tree that does not continue one signed before raises an alert, once for each head, and is never signed. Raises
         StoreUnavailable, StorageUnavailable, LogKeyUnavailable.
         """
+        stored, served = self._parts.documents.get_all([HEAD_PATH, CHECKPOINT_PATH])
         try:
-            head = read_head(self._parts.documents) or EMPTY_HEAD
+            head = EMPTY_HEAD if stored is None else stored_head(stored.data)
         except LogBroken as error:
             return self._refused(error, EMPTY_HEAD, cursor)
         if cursor == self._finished(head) and not self._is_look_due(deadline):
             return cursor
         try:
-            return self._signed(head, deadline)
+            return self._signed(head, served, deadline)
         except LogBroken as error:
             return self._refused(error, head, cursor)
 
@@ -122,9 +123,9 @@ class CheckpointSigner:
             self._look_at = now + LOOK_AGAIN_SECONDS
         return is_due
 
-    def _signed(self, head: TreeHead, deadline: Deadline) -> str:
+    def _signed(self, head: TreeHead, served: Document | None, deadline: Deadline) -> str:
         """Carry out all acts for this head, and return the cursor. Raises LogBroken if the head may not be signed."""
-        before = self._before()
+        before = self._before(served)
         reader = TileReader(self._parts.documents, head)
         for earlier in before.checkpoints:
             require_continued(earlier, head, reader.hash_at)
@@ -142,13 +143,12 @@ class CheckpointSigner:
         self._serve(head, cosigning.note, before)
         return self._finished(head) if cosigning.is_over else UNFINISHED
 
-    def _before(self) -> _Before:
+    def _before(self, document: Document | None) -> _Before:
         """Return the served and the anchored checkpoint.
 
         A served checkpoint that was edited is an alert and left aside, since the anchored one is the truth. Without a
         bucket there is no other truth: raises LogBroken.
         """
-        document = self._parts.documents.get(CHECKPOINT_PATH)
         anchored = None if self._parts.anchors is None else self._parts.anchors.newest()
         try:
             served = None if document is None else self._ours(stored_signed_head(document))

@@ -209,6 +209,8 @@ class DayClose:
     def _finish(self, state: DaysState) -> str:
         record, writes = self._days.closing_writes(state, self._fold, self._clock.now())
         self._documents.commit(writes)
+        if record.books.differences:
+            self._alerts.alert("books_differ", day=record.day, sums=", ".join(record.books.differences))
         totals = record.totals
         log("day_closed", day=record.day, accounts=totals.accounts, posted=totals.posted, debt=totals.debt)
         return record.day

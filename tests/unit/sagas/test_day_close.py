@@ -13,7 +13,10 @@ from shared.ledger.account_seals import AccountSeals
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.day_store import DayBroken, DayStore, closed_path, page_path
 from shared.ledger.log.days import PAGE_ACCOUNTS
+from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.merkle import EMPTY_ROOT
+from shared.ledger.log.rounds import Visit
+from shared.ledger.log.sequencer import Sequencer
 from shared.ledger.log.typed_leaves import read_leaf
 from shared.platform.memory.documents import MemoryDocuments
 from shared.sagas.accounts.day_close import DayClose
@@ -291,3 +294,33 @@ def test_ledger_without_accounts_closes_an_empty_day():
     record = days_of(world).closed(close(world).cursor).record
 
     assert (record.totals.accounts, record.root) == (0, EMPTY_ROOT.hex())
+
+
+def test_record_has_the_books_of_the_log(world):
+    world.ledger.execute(USERS[0], charge("c", 300))
+    sequence(world)
+
+    record = days_of(world).closed(close(world).cursor).record
+
+    assert record.size == 5
+    assert record.books.balances.posted == record.totals.posted == 3_700
+    assert record.books.flows["revenue:chat"] == 300
+    assert world.alerts.raised == []
+
+
+def test_books_that_do_not_balance_are_told(world):
+    sequence(world)
+    head = stored(world, HEAD_PATH)
+    world.documents.commit(
+        [Patch(HEAD_PATH, {"books": str(head.data["books"]).replace('"posted": 4000', '"posted": 4001')})]
+    )
+
+    close(world)
+
+    assert [alert.event for alert in world.alerts.raised] == ["books_differ"]
+
+
+def sequence(world: World) -> None:
+    """Let the log have all entries."""
+    visits = [Visit(uid=uid, seq=world.ledger.balance(uid).seq) for uid in USERS]
+    Sequencer(world.documents, world.ledger.check_links, world.clock).append(visits)

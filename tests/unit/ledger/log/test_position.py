@@ -8,6 +8,7 @@ import pytest
 from shared.kernel.documents import Create, Document
 from shared.kernel.ids import Uid
 from shared.ledger.errors import IntegrityFailed
+from shared.ledger.log.books import StatedBalances
 from shared.ledger.log.position import (
     LogPosition,
     ParkedAt,
@@ -52,11 +53,11 @@ def test_position_is_read_as_written(stored):
 
 
 def test_run_goes_on_while_entries_and_leaves_follow():
-    first = LogPosition(uid=UID).moved(2, HASH, 10)
+    first = LogPosition(uid=UID).moved(2, HASH, 10, StatedBalances(7, 2, 1))
     assert first.runs == (Run(1, 10),)
-    assert first.moved(3, HASH, 12).runs == (Run(1, 10),)
-    assert first.moved(3, HASH, 13).runs == (Run(1, 10), Run(3, 13))
-    assert first.moved(3, HASH, 13).end == 16
+    assert first.moved(3, HASH, 12, first.balances).runs == (Run(1, 10),)
+    assert first.moved(3, HASH, 13, first.balances).runs == (Run(1, 10), Run(3, 13))
+    assert first.moved(3, HASH, 13, first.balances).end == 16
 
 
 def test_leaf_of_every_entry_is_found_over_pages():
