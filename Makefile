@@ -167,7 +167,7 @@ ADDRESSES ?= 10000
 derivations: setup  ## 10,000 addresses of each kind, equal by both implementations; ADDRESSES=…
 	@ADDRESSES=$(ADDRESSES) exec $(PYTHON) -m pytest tests/unit/payments/test_address_book.py
 
-.PHONY: doctor deploy key add-key use-key release rollback
+.PHONY: doctor deploy key add-key use-key remove-key release rollback
 KID ?=
 PROJECT ?=
 
@@ -187,6 +187,9 @@ add-key: setup  ## PROJECT=… makes a further signing key, which verifies only 
 
 use-key: setup  ## PROJECT=… KID=… lets a key sign that every running function knows
 	@exec $(PYTHON) -m emulator.cloud.signing_keys use "$(PROJECT)" "$(KID)"
+
+remove-key: setup  ## PROJECT=… KID=… removes the seed of a retired key (docs/operating/add-a-signing-key.md)
+	@exec $(PYTHON) -m emulator.cloud.signing_keys remove "$(PROJECT)" "$(KID)"
 
 release: setup  ## tags a clean and green tree as the next release, vN
 	@exec $(PYTHON) -m emulator.cloud.releasing
@@ -256,8 +259,10 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain drain undrain log-key log-status restore-log dead-events resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
+.PHONY: explain keys end-key keep-key key-uses reseal-account drain undrain log-key log-status restore-log dead-events
+.PHONY: resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
 WHO ?=
+SINCE ?=
 REASON ?=
 EVENT ?=
 MODEL ?=
@@ -270,6 +275,21 @@ VERSION ?=
 # What operators do, as docs/operating/ says when: on the laptop that runs, or with PROJECT in a Google project.
 explain: setup  ## WHO=email or uid says in words why a balance is as it is
 	@exec $(PYTHON) -m $(OPERATE) explain -- "$(WHO)"
+
+keys: setup  ## the signing keys, their times, and the progress of a retirement
+	@exec $(PYTHON) -m $(OPERATE) keys
+
+end-key: setup  ## KID=… REASON=… lets a key sign no more, and retires it once everything is sealed again
+	@exec $(PYTHON) -m $(OPERATE) end-key -- "$(KID)" "$(REASON)"
+
+keep-key: setup  ## KID=… REASON=… takes back the end of a key that is not retired yet
+	@exec $(PYTHON) -m $(OPERATE) keep-key -- "$(KID)" "$(REASON)"
+
+key-uses: setup  ## KID=… SINCE=… lists what a key gave to accounts since a time
+	@exec $(PYTHON) -m $(OPERATE) key-uses -- "$(KID)" "$(SINCE)"
+
+reseal-account: setup  ## WHO=… seals an account again that was restored to the seal of a retired key
+	@exec $(PYTHON) -m $(OPERATE) reseal-account -- "$(WHO)"
 
 drain: setup  ## REASON=… takes no new spending calls; running ones end
 	@exec $(PYTHON) -m $(OPERATE) drain -- "$(REASON)"

@@ -1,9 +1,9 @@
-"""Commands of operating procedures: explain an account, drain, dead events, models, prices, migrations."""
+"""Commands of operating procedures: explain an account, drain, dead events, models, prices, keys, migrations."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from functions.operating import accounts, drains, events, logs, migrating, models, wallets
+from functions.operating import accounts, drains, events, logs, migrating, models, signing_keys, wallets
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # what add_subparsers returns
@@ -35,6 +35,7 @@ def add_commands(commands: "Commands") -> None:
     prices.set_defaults(run=models.model_prices)
     _add_log_commands(commands)
     _add_wallet_commands(commands)
+    _add_key_commands(commands)
     migration = commands.add_parser("migrate", help="bring stored documents to the present form")
     migration.add_argument("name", nargs="?", choices=migrating.NAMES, metavar="NAME", help="without: list them all")
     migration.add_argument("--dry-run", action="store_true", help="count and show; write nothing")
@@ -73,3 +74,23 @@ def _add_wallet_commands(commands: "Commands") -> None:
     token.add_argument("network", metavar="NETWORK", help="one of CRYPTO_NETWORKS")
     token.add_argument("contract", metavar="CONTRACT", help="of the token")
     token.set_defaults(run=wallets.find_token)
+
+
+def _add_key_commands(commands: "Commands") -> None:
+    """Add the commands about signing keys."""
+    commands.add_parser("keys", help="list the signing keys and their progress").set_defaults(run=signing_keys.keys)
+    for name, run, effect in (
+        ("end-key", signing_keys.end_key, "let a key sign no more, and retire it once everything is sealed again"),
+        ("keep-key", signing_keys.keep_key, "take back the end of a key that is not retired yet"),
+    ):
+        change = commands.add_parser(name, help=effect)
+        change.add_argument("kid", metavar="KID", help="the key's id, as keys lists it")
+        change.add_argument("reason", metavar="REASON", help="for the audit trail")
+        change.set_defaults(run=run)
+    uses = commands.add_parser("key-uses", help="list what a key gave to accounts since a time")
+    uses.add_argument("kid", metavar="KID", help="the key's id, as keys lists it")
+    uses.add_argument("since", metavar="SINCE", help="a time such as 2026-11-30T12:00:00Z")
+    uses.set_defaults(run=signing_keys.key_uses)
+    reseal = commands.add_parser("reseal-account", help="seal an account again that was restored to an older seal")
+    reseal.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
+    reseal.set_defaults(run=signing_keys.reseal_account)

@@ -26,7 +26,7 @@ def explain(asked: argparse.Namespace, services: Services) -> None:
     """
     if not 1 <= asked.entries <= ENTRIES_MAX:
         raise InvalidValue("entries", f"must be 1 to {ENTRIES_MAX}")
-    uid = _uid_of(asked.who, services)
+    uid = uid_of(asked.who, services)
     with services.users.audit.recording("command:explain", "explain_account", uid, reason=None):
         findings = services.credits.ledger.verify(uid)
         lines = broken_lines(uid, findings) if findings else told_lines(_story(uid, asked.entries, services))
@@ -34,7 +34,7 @@ def explain(asked: argparse.Namespace, services: Services) -> None:
             print(line)
 
 
-def _uid_of(who: str, services: Services) -> Uid:
+def uid_of(who: str, services: Services) -> Uid:
     """Return the uid of a user that is named by e-mail address or uid, also of a user who has left.
 
     Raises UserNotFound.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.ledger.losses import Losses
     from shared.ledger.marks import MarkRing
     from shared.ledger.relay import Relay
+    from shared.ledger.resealing import Resealing
     from shared.sagas.accounts.key_rotation import KeyRotation
     from shared.sagas.accounts.ledger_watch import LedgerWatch
 
@@ -94,14 +95,17 @@ class CreditServices:
     @part
     def key_rotation(self) -> "KeyRotation":
         """Build the work on the registry of public keys that nobody waits for."""
-        from shared.ledger.resealing import Resealing
         from shared.sagas.accounts.key_rotation import KeyRotation
 
-        documents = self.ports.documents()
-        resealing = Resealing(documents, self.keys, self.settings.ledger_id, self.clock)
-        return KeyRotation(
-            documents, self.key_acts, self.known_keys, resealing, self.watch, self.clock, self.ports.alerts()
-        )
+        documents, alerts = self.ports.documents(), self.ports.alerts()
+        return KeyRotation(documents, self.key_acts, self.known_keys, self.resealing, self.watch, self.clock, alerts)
+
+    @part
+    def resealing(self) -> "Resealing":
+        """Build the writer of new seals and marks."""
+        from shared.ledger.resealing import Resealing
+
+        return Resealing(self.ports.documents(), self.keys, self.settings.ledger_id, self.clock)
 
     @part
     def public_log(self) -> "PublicLog":

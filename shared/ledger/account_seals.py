@@ -8,13 +8,15 @@ from shared.ledger.account_documents import StoredAccount, is_told, seal_message
 from shared.ledger.codec import decode_account, encode_account
 from shared.ledger.errors import UNREADABLE, IntegrityFailed
 from shared.ledger.key_ring import KeyRing
-from shared.ledger.keys import SEAL_CONTEXT
+from shared.ledger.keys import RETIRED_KEY, SEAL_CONTEXT
 
 
 class AccountSeals:
     """Signer of the sealed documents of one ledger, and checker of stored accounts."""
 
-    def __init__(self, keys: KeyRing, ledger: str) -> None:
+    def __init__(self, keys: KeyRing, ledger: str, *, is_retired_taken: bool = False) -> None:
+        """Take the keys. `is_retired_taken`: seals of retired keys count, for accounts that were verified just now."""
+        self._is_retired_taken = is_retired_taken
         self._keys = keys
         self._ledger = ledger
 
@@ -65,7 +67,8 @@ class AccountSeals:
     def _seal_rule(self, message: bytes, data: Data) -> str | None:
         seal = data.get("seal")
         kid, colon, signature = seal.partition(":") if isinstance(seal, str) else ("", "", "")
-        return self._keys.seal_rule(SEAL_CONTEXT, message, kid=kid, signature=signature) if colon else "seal"
+        rule = self._keys.seal_rule(SEAL_CONTEXT, message, kid=kid, signature=signature) if colon else "seal"
+        return None if self._is_retired_taken and rule == RETIRED_KEY else rule
 
 
 def _int(value: object) -> int:

@@ -30,6 +30,8 @@ class Resealing:
 
     def __init__(self, documents: Documents, keys: KeyRing, ledger: str, clock: Clock) -> None:
         self._documents = documents
+        self._keys = keys
+        self._ledger = ledger
         self._clock = clock
         self._store = AccountStore(documents, keys, ledger)
         self._positions = AuditPositions(documents, keys, ledger)
@@ -65,6 +67,14 @@ class Resealing:
                 if attempt == ATTEMPTS_MAX - 1:
                     raise
         self._reseal_position(uid, kids)
+
+    def take_over(self, uid: Uid) -> None:
+        """Seal an account again that carries the seal of a retired key, after the whole account was verified.
+
+        Raises the errors of `reseal`.
+        """
+        store = AccountStore(self._documents, self._keys, self._ledger, is_retired_taken=True)
+        store.reseal(uid, random_token(), self._clock.now())
 
     def records(self, collection: str, after: str) -> list[Document]:
         """Return the next records of all accounts behind the path `after`. Raises StoreUnavailable."""

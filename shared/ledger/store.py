@@ -98,11 +98,12 @@ class AccountStore:
     The documents are the state, entries, operations, notes, archived lots and holds, and the marker.
     """
 
-    def __init__(self, documents: Documents, keys: KeyRing, ledger: str) -> None:
+    def __init__(self, documents: Documents, keys: KeyRing, ledger: str, *, is_retired_taken: bool = False) -> None:
+        """Make a store. `is_retired_taken`: seals of retired keys count; see `AccountSeals`."""
         self._documents = documents
         self._keys = keys
         self._ledger = ledger
-        self._seals = AccountSeals(keys, ledger)
+        self._seals = AccountSeals(keys, ledger, is_retired_taken=is_retired_taken)
         self._records = RecordSeals(keys, ledger)
 
     def blank(self, uid: Uid) -> Head:

@@ -24,6 +24,7 @@ from emulator.cloud.steps import catalogue, secrets
 from emulator.cloud.terminal import Console, NobodyToAsk
 from emulator.stand_ins.google import GoogleStandIn
 from shared.kernel.settings import parse_settings, parse_signing_keys
+from shared.users.mailbox import mark_key_of
 from tests.support.deployments import MODEL_KEY, SHOP, Listener, Memory, new_project
 
 FIRST_KEY = f"k1:{base64.b64encode(bytes(range(32))).decode()}"
@@ -318,6 +319,16 @@ def test_signing_keys_that_lost_one_stop_the_deploy_unseen(google, project, newe
     project.secrets.add("LEDGER_SIGNING_KEY", f"{OTHER_KEY},{FIRST_KEY}")
     if newest == OTHER_KEY:
         assert "LEDGER_SIGNING_KEY" not in " ".join(change.says for change in secrets.look(project))
+
+
+def test_signing_key_that_was_retired_and_removed_stops_no_deploy(google, project):
+    google.state.projects[SHOP].enable("secretmanager.googleapis.com")
+    project.secrets.add("LEDGER_SIGNING_KEY", f"{OTHER_KEY},{FIRST_KEY}")
+    project.secrets.add("LEDGER_SIGNING_KEY", OTHER_KEY)
+    (first,) = parse_signing_keys(FIRST_KEY)
+    project.secrets.add("MARKS_SECRET", f"a-secret-of-the-marks,hex:{mark_key_of(first.seed).hex()}")
+
+    assert "LEDGER_SIGNING_KEY" not in " ".join(change.says for change in secrets.look(project))
 
 
 def test_stored_secret_that_is_no_text_is_named(google, project):

@@ -21,9 +21,12 @@ from emulator.cloud.steps import functions
 from emulator.stand_ins.google import GoogleStandIn
 from functions.http.app import create_app
 from shared.bootstrap import Services, in_memory
+from shared.kernel.clock import MINUTE, rfc3339
 from shared.kernel.documents import Query
 from shared.kernel.ids import Uid, new_id
 from shared.kernel.settings import parse_signing_keys
+from shared.ledger.key_store import END_NOTICE
+from shared.sagas.engine.jobs import JobRun
 from tests.api.world import MODEL, World
 from tests.operating.walking import Terminal, walk
 from tests.support.deployments import SHOP, Listener, Memory, new_project
@@ -115,7 +118,8 @@ class Deployments:
     def __call__(self, given: Sequence[str] = ()) -> int:
         """Give the functions the newest version of the secret."""
         self.project.firebase.deploy("functions", self.project.root)
-        ports, keys = self.world.services.ports, {KEY: self.stored}
+        ports, marks = self.world.services.ports, self.project.secrets.read("MARKS_SECRET") or ""
+        keys = {KEY: self.stored, "MARKS_SECRET": marks}
         documents, identity = ports.documents(), ports.identity()
         self.world.services = in_memory(keys, clock=self.world.clock, documents=documents, identity=identity)
         self.world.app = create_app(self.world.services)
@@ -126,6 +130,16 @@ class Deployments:
     @property
     def stored(self) -> str:
         return self.project.secrets.read(KEY) or ""
+
+    def minute(self) -> None:
+        """Let the newest instance do the work of a minute on the registry of keys."""
+        self.world.clock.advance(MINUTE)
+        self.instances[-1].credits.key_rotation.keys(JobRun("", self.world.clock, 60))
+
+    def retire(self) -> None:
+        """Let the end of a key go by, and the work after it."""
+        self.world.clock.advance(END_NOTICE)
+        self.minute()
 
     def write_side_by_side(self, uid: Uid) -> None:
         """Each instance writes to the account, and then verifies all that the other wrote."""
@@ -152,12 +166,39 @@ def test_adding_a_signing_key_is_true_as_written(keyed: Project, server: GoogleS
 
     terminal.made |= {"emulator.cloud.signing_keys": run, "emulator.cloud.deploy": deployments}
 
-    walk("add-a-signing-key", terminal, after={2: look, 3: look, 4: look})
+    terminal.variables["OLD"] = deployments.stored.partition(":")[0]
+    after = dict.fromkeys((2, 3, 5, 7, 9), look)
+    walk("add-a-signing-key", terminal, before={4: deployments.minute, 8: deployments.retire}, after=after)
 
+    assert terminal.variables["OLD"] not in deployments.stored
     entries = world.services.ports.documents().query(Query(collection=f"accounts/{me.uid}/entries", limit=100))
     signers = {json.loads(str(entry.data["body"]))["kid"] for entry in entries}
     assert terminal.variables["KID"] in signers
     assert len(signers) == 2
+
+
+def test_a_stolen_key_is_true_as_written(keyed: Project, server: GoogleStandIn, tmp_path: Path, monkeypatch):
+    deployments = Deployments(keyed, world_of(server))
+    world = deployments.world
+    me = world.person(credits_=5)
+    old = deployments.stored.partition(":")[0]
+    terminal = Terminal(world, tmp_path, {"OLD": old, "SINCE": rfc3339(world.clock.now())})
+    opened(keyed, monkeypatch, signing_keys, terminal)
+
+    def run(given: list[str]) -> int:
+        monkeypatch.setattr(sys, "argv", ["signing_keys", *given])
+        return signing_keys.main()
+
+    def remember() -> None:
+        terminal.variables["KID"] = deployments.stored.split(",")[-1].partition(":")[0]
+        deployments.minute()
+
+    terminal.made |= {"emulator.cloud.signing_keys": run, "emulator.cloud.deploy": deployments}
+
+    walk("stolen-key", terminal, before={2: remember, 6: deployments.retire})
+
+    assert old not in deployments.stored
+    assert world.services.credits.ledger.verify(me.uid) == []
 
 
 @pytest.fixture
@@ -200,6 +241,20 @@ def test_no_key_is_lost_by_adding_and_using_keys(keyed: Project):
 def test_a_key_that_was_never_added_is_not_used(keyed: Project, kid: str):
     with pytest.raises(signing_keys.NoSuchKey):
         signing_keys.use_key(keyed, kid)
+
+
+def test_a_seed_is_not_removed_while_its_key_is_in_force(keyed: Project, server: GoogleStandIn):
+    deployments = Deployments(keyed, world_of(server))
+    kid = signing_keys.add_key(keyed)
+    deployments()
+    deployments.minute()
+
+    with pytest.raises(signing_keys.KeyInForce, match=kid):
+        signing_keys.remove_key(keyed, kid)
+    with pytest.raises(signing_keys.NoSuchKey):
+        signing_keys.remove_key(keyed, "other")
+
+    assert kid in deployments.stored
 
 
 def test_a_project_without_a_key_is_told_to_deploy(project: Project, server: GoogleStandIn):

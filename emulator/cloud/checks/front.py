@@ -7,7 +7,7 @@ from emulator.cloud.checks.check import check
 from emulator.cloud.checks.laptop import is_private
 from emulator.cloud.checks.payments import region_of
 from emulator.cloud.checks.project import Probe, ProjectFacts
-from emulator.cloud.checks.secrets import signing_keys
+from emulator.cloud.checks.secrets import retired_keys, signing_keys
 from shared.kernel.settings import SIGNING_KEY
 
 API = "api"
@@ -118,6 +118,7 @@ def own_address_closed(project: ProjectFacts) -> Iterator[str]:
 def signing_key_not_deployed(project: ProjectFacts) -> Iterator[str]:
     """The deployed API publishes other verification keys than the secret has."""
     told = {str(each.get("kid")) for each in project.deployment.value.keys.json.get("items") or ()}
+    told -= retired_keys(project)
     stored = {key.kid for key in signing_keys(project.secret(SIGNING_KEY))}
     function = project.functions.value.get(API)
     is_unpinned = function is not None and function.secrets.get(SIGNING_KEY) == "latest"

@@ -126,7 +126,7 @@ def signing_key_removed(project: ProjectFacts) -> Iterator[str]:
         return
     before = {key.kid for each in (secret.versions if secret else ()) for key in signing_keys(each.value)}
     before |= project.sealing_keys.value
-    for kid in sorted(before - now):
+    for kid in sorted(before - now - retired_keys(project)):
         yield f"`LEDGER_SIGNING_KEY` no longer names the key `{kid}`, which the ledger has used."
 
 
@@ -148,6 +148,12 @@ def marks_secret_removed(project: ProjectFacts) -> Iterator[str]:
     latest = _parts(secret.value if secret else None)
     if secret and latest and any(_parts(each.value) - latest for each in secret.versions):
         yield "`MARKS_SECRET` no longer names a secret that has made marks."
+
+
+def retired_keys(project: ProjectFacts) -> frozenset[str]:
+    """Return the keys that the deployed API calls retired, whose seeds nothing needs."""
+    items = project.deployment.value.keys.json.get("items") or ()
+    return frozenset(str(each.get("kid")) for each in items if each.get("status") == "retired")
 
 
 def _parts(text: str | None) -> frozenset[str]:

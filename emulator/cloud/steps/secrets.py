@@ -10,6 +10,7 @@ from emulator.cloud.project import Change, Project
 from emulator.cloud.secret_manager import ENABLED, SecretManager
 from shared.bootstrap.secrets import project_secrets
 from shared.kernel.settings import LOG_KEY, SigningKey, parse_signing_keys
+from shared.users.mailbox import mark_key_of
 
 REMEDY = (
     "add a version with all keys, the one that signs in front (docs/operating/add-a-signing-key.md). If you know that "
@@ -29,20 +30,22 @@ def look(project: Project) -> Sequence[Change]:
                 "the newest: enable that version, or add one, in the Cloud Console (Security, Secret Manager)."
             )
     if ENABLED in versions[KEY].values():
-        check_keys(project.secrets, versions[KEY])
+        check_keys(project.secrets, versions[KEY], project.secrets.read(MARKS) or "")
     return [_storing(project, name) for name, states in versions.items() if ENABLED not in states.values()]
 
 
-def check_keys(secrets: SecretManager, states: Mapping[int, str]) -> None:
+def check_keys(secrets: SecretManager, states: Mapping[int, str], marks: str) -> None:
     """Raise CloudProblem if the newest version of the signing keys is no list of keys, or lacks a key of an older one.
 
-    Functions with such a version would not start, or would take entries of the missing key for forged ones.
+    Functions with such a version would not start, or could not sign. A key whose mark key stands in `marks`, the value
+    of MARKS_SECRET, was retired and then removed by make remove-key.
     """
     numbers = sorted(number for number, state in states.items() if state == ENABLED)
     *earlier, newest = (_keys(secrets, number) for number in numbers)
     if newest is None:
         raise CloudProblem(f"The newest version of {KEY} is no list of keys (kid:base64, with commas): {REMEDY}")
-    lost = sorted({key.kid for keys in earlier for key in keys or () if key not in newest})
+    gone = [key for keys in earlier for key in keys or () if key not in newest]
+    lost = sorted({key.kid for key in gone if mark_key_of(key.seed).hex() not in marks})
     if lost:
         raise CloudProblem(
             f"The newest version of {KEY} lacks the key {lost[0]} of an earlier version, or has another seed for it. "
