@@ -68,6 +68,16 @@ OPERATIONS ?= 20000
 chaos: setup  ## four processes killed every second, 20,000 operations; SEED=… OPERATIONS=…
 	@exec $(PYTHON) -m tests.chaos $(SEED) $(OPERATIONS)
 
+.PHONY: rotation soak
+DORMANT ?= 1000
+ROTATING ?= 10000
+
+rotation: setup  ## the signing key replaced during 10,000 operations on three instances, then 1,000 dormant accounts woken; ROTATING=… DORMANT=…
+	@exec $(PYTHON) -m tests.rotation $(ROTATING) $(DORMANT) 0
+
+soak: setup  ## rotations and every job of every minute while eight writers run, for an hour; SECONDS=…
+	@exec $(PYTHON) -m tests.rotation 2000 20 $(or $(SECONDS),3600)
+
 .PHONY: faults simulate mutate history outage log
 ACCOUNTS ?= 1000
 FIRST ?= 0

@@ -172,7 +172,7 @@ class Messages(Answer):
 
 
 class ConversationWithMessages(ConversationOut):
-    """Conversation, with a page of its messages."""
+    """Conversation, with a page of messages."""
 
     messages = fields.Nested(Messages, required=True)
 

@@ -34,7 +34,7 @@ def verify(call: Call) -> Response:
 
 @lru_cache(maxsize=1)
 def verify_page() -> tuple[str, str]:
-    """Return the page and its content security policy, without the directive about frames."""
+    """Return the page and the content security policy, without the directive about frames."""
     style = (PAYER / "theme.css").read_text() + (VERIFIER / "page.css").read_text()
     theme = (PAYER / "theme.js").read_text()
     scripts = {"theme": theme, "receipt": _script("receipt"), "page": _script("page")}

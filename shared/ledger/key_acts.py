@@ -54,6 +54,10 @@ class KeyActs:
         self._known.learn(registry)
         return registry
 
+    def is_due(self, registry: KeyRegistry) -> bool:
+        """Return True if a held key is not announced in this registry, or if a key is ending."""
+        return bool(self._added(registry)) or any(key.status == "ending" for key in registry.keys)
+
     def tend(self) -> int:
         """Add held keys that the registry lacks, and renew the registry's mark; return the number of added keys.
 

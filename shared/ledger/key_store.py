@@ -151,9 +151,9 @@ class KnownRegistry:
         self._failed_at: Millis = 0
 
     @property
-    def is_known(self) -> bool:
-        """True if this instance has read the registry."""
-        return self._known is not None
+    def known(self) -> KeyRegistry | None:
+        """Registry as last read, however old; None if this instance has read none."""
+        return self._known
 
     def current(self) -> KeyRegistry:
         """Return the known registry. If nothing is known, read it: raises StoreUnavailable, RegistryBroken."""

@@ -88,11 +88,11 @@ class KeyRotation:
     def keys(self, run: JobRun) -> None:
         """Announce keys that the registry lacks, and work on the retirement of keys whose end has come.
 
-        Reads nothing if no key is ending and the last look was less than `LOOK_EVERY` ago. Raises the errors of
-        `KeyActs`.
+        Reads nothing if this instance knows of nothing to do, and the last look was less than `LOOK_EVERY` ago. Raises
+        the errors of `KeyActs`.
         """
         now = self._clock.now()
-        if self._known.is_known and _is_resting(run.cursor, now):
+        if _is_resting(run.cursor, now) and self._known.known is not None and not self._acts.is_due(self._known.known):
             return
         run.done += self._acts.tend()
         registry = self._known.current()

@@ -1,0 +1,1 @@
+"""Rotations of the signing key under load."""
