@@ -349,6 +349,18 @@ def test_the_gate_refuses_a_head_older_than_the_signed_one(has_bucket):
             gate.require_newest(head)
 
 
+def test_an_edited_checkpoint_does_not_close_the_gate_of_an_anchored_log():
+    log = SignedLog()
+    head = log.append(leaves(0, 9))
+    log.sign()
+    log.documents.commit([Patch(CHECKPOINT_PATH, {"note": "edited"})])
+
+    AnchorGate(log.documents, log.anchors).require_newest(head)
+
+    with pytest.raises(LogBroken):
+        AnchorGate(log.documents, None).require_newest(head)
+
+
 def test_another_seed_signs_another_log():
     assert SeedSigner(ORIGIN, SEED).vkey != SeedSigner(ORIGIN, bytes(32)).vkey
 
