@@ -239,10 +239,10 @@ verify: setup  ## FILE=journal.ndjson checks an export offline; KEYS=FILE names 
 	@exec $(PYTHON) -m shared.ledger.verify $(if $(KEYS),--keys $(KEYS)) "$(FILE)"
 
 .PHONY: prove-speed
-ENTRIES ?= 1000000
+PROVED ?= 1000000
 
-prove-speed: setup  ## a million entries checked within the limits of time and memory; ENTRIES=N for fewer
-	@ENTRIES=$(ENTRIES) $(PYTHON) -m emulator.bench.verify
+prove-speed: setup  ## a million entries checked within the limits of time and memory; PROVED=N for fewer
+	@PROVED=$(PROVED) $(PYTHON) -m emulator.bench.verify
 
 .PHONY: bench-gateways
 

@@ -242,4 +242,4 @@ def _children_cpu_seconds() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(prove(int(os.environ.get("ENTRIES", PROVED_ENTRIES))))
+    sys.exit(prove(int(os.environ.get("PROVED", PROVED_ENTRIES))))
