@@ -208,7 +208,7 @@ class AccountAudit:
         self._check_uid(line.uid)
         try:
             is_whole = self._journal.finish(line._asdict())
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             self._journal.findings.report(0, "format", f"{type(error).__name__}: {error}")
             return
         if is_whole and self._journal.account is not None:

@@ -11,7 +11,11 @@ from typing import Any
 import orjson
 import pytest
 
+from shared.kernel.canonical import canonical
 from shared.kernel.ids import Uid
+from shared.ledger.account_documents import seal_message
+from shared.ledger.export_format import HEADER_CONTEXT, header_message
+from shared.ledger.keys import SEAL_CONTEXT
 from shared.ledger.log.checkpoints import Checkpoint
 from shared.ledger.log.notes import SeedSigner, signed
 from shared.ledger.verify.command.main import main
@@ -70,9 +74,6 @@ def reported(capsys, *arguments: str) -> dict[str, Any]:
 
 def with_checkpoint(lines: list[str], checkpoint: str) -> list[str]:
     """The export as the ledger would have written it with this checkpoint in the header."""
-    from shared.kernel.canonical import canonical
-    from shared.ledger.export_format import HEADER_CONTEXT, header_message
-
     header = {**orjson.loads(lines[0]), "checkpoint": checkpoint}
     header["seal"] = f"{KEYS.kid}:{KEYS.sign(HEADER_CONTEXT, header_message(header))}"
     return [canonical(header).decode() + "\n", *lines[1:]]
@@ -252,6 +253,38 @@ def test_bytes_that_are_no_text_are_a_finding_of_their_line(lines, saved, capsys
 
     assert main([saved(content)]) == BROKEN
     assert "ada 2 grammar line 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("at", [2**53 - 1, -(2**53 - 1)])
+def test_a_state_whose_time_is_no_time_is_a_finding(lines, saved, at, capsys):
+    account = orjson.loads(lines[-1])
+    account["state"] = canonical(orjson.loads(account["state"]) | {"at": at}).decode()
+    message = seal_message("demo-test", UID, account["version"], account["nonce"], account["state"])
+    account["seal"] = f"{KEYS.kid}:{KEYS.sign(SEAL_CONTEXT, message)}"
+
+    assert main([saved([*lines[:-1], canonical(account).decode() + "\n"])]) == BROKEN
+    assert "ada 0 state the state is not the fold of its journal" in capsys.readouterr().out
+
+
+def test_a_file_that_breaks_the_verifier_is_not_checked(lines, saved, monkeypatch, capsys):
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of a fault")
+
+    monkeypatch.setattr("shared.ledger.verify.command.checker.ExportAudit.read", fail)
+
+    assert main([saved(lines)]) == NOT_CHECKED
+    assert "The verifier failed: ZeroDivisionError: of a fault." in capsys.readouterr().err
+
+
+def test_a_report_is_printed_where_only_ascii_can_be_shown(both, saved):
+    run = subprocess.run(
+        [sys.executable, "-m", "shared.ledger.verify", saved(both, "j€.ndjson")],
+        env={"PATH": "", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stderr) == (SOUND, b"")
 
 
 def test_keys_that_cannot_be_read_check_nothing(lines, saved, tmp_path):

@@ -4,6 +4,7 @@ Exit codes: 0 if every file is sound; 1 if a file is broken; 2 if no file is bro
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,10 @@ STANDARD_INPUT = "-"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check every named file, print the report, and return the exit code."""
     asked = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal cannot show must not end the report.
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _checked(asked)
     except NotChecked as failure:
@@ -68,6 +73,8 @@ def _report(name: str, demand: CheckDemand, crew: Crew) -> FileReport:
             return verify_file(name, file, demand, crew, progress.add)
     except (OSError, NotChecked, WorkerLost) as failure:
         return FileReport(name=name, problem=_sentence(failure))
+    except Exception as failure:  # noqa: BLE001  a file that breaks the verifier is not checked, and not sound
+        return FileReport(name=name, problem=f"The verifier failed: {type(failure).__name__}: {failure}.")
 
 
 def _sentence(failure: Exception) -> str:
