@@ -11,12 +11,7 @@ if TYPE_CHECKING:
 
 def add_commands(commands: "Commands") -> None:
     """Add the commands to a parser. Each sets `run` to the function that carries the command out."""
-    explain = commands.add_parser("explain", help="say in words why an account's balance is as it is")
-    explain.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
-    explain.add_argument(
-        "--entries", type=int, default=accounts.ENTRIES, metavar="N", help="how many entries are shown"
-    )
-    explain.set_defaults(run=accounts.explain)
+    _add_account_commands(commands)
     drain = commands.add_parser("drain", help="take no new spending calls; running ones end")
     drain.add_argument("reason", metavar="REASON", help="for the audit trail")
     drain.set_defaults(run=drains.drain)
@@ -63,6 +58,19 @@ def _add_log_commands(commands: "Commands") -> None:
     restore.add_argument("by", metavar="BY", help="who restored, for ever in the log: a name or a role")
     restore.add_argument("reason", metavar="REASON", help="why, for ever in the log: no personal data of customers")
     restore.set_defaults(run=logs.restore_log)
+
+
+def _add_account_commands(commands: "Commands") -> None:
+    explain = commands.add_parser("explain", help="say in words why an account's balance is as it is")
+    explain.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
+    explain.add_argument(
+        "--entries", type=int, default=accounts.ENTRIES, metavar="N", help="how many entries are shown"
+    )
+    explain.set_defaults(run=accounts.explain)
+    release = commands.add_parser("release-log", help="let the transparency log go on with a parked account")
+    release.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
+    release.add_argument("--accept-fork", action="store_true", help="go on although the account lost entries")
+    release.set_defaults(run=accounts.release_log)
 
 
 def _add_wallet_commands(commands: "Commands") -> None:

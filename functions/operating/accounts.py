@@ -1,4 +1,4 @@
-"""Command `explain`: an account in words, for the question “why is my balance …?”."""
+"""Commands on one account: `explain` the balance in words, and `release-log` after a tamper alarm."""
 
 import argparse
 
@@ -6,6 +6,7 @@ from functions.operating.account_story import AccountStory, broken_lines, told_l
 from shared.bootstrap import Services
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid, is_uid
+from shared.ledger.log.releases import release_account
 from shared.ledger.views import EntryView
 from shared.payments.payment import Payment, status_of
 from shared.payments.problems import problem_sentence
@@ -32,6 +33,22 @@ def explain(asked: argparse.Namespace, services: Services) -> None:
         lines = broken_lines(uid, findings) if findings else told_lines(_story(uid, asked.entries, services))
         for line in lines:
             print(line)
+
+
+def release_log(asked: argparse.Namespace, services: Services) -> None:
+    """Let the transparency log go on with an account that was parked, and print from which entry on.
+
+    The audit trail records the act. Raises the errors of `release_account`, UserNotFound.
+    """
+    uid = uid_of(asked.who, services)
+    documents, now = services.ports.documents(), services.clock.now()
+    with services.users.audit.recording("command:release-log", "release_log", uid, reason=None):
+        released = release_account(documents, uid, now, is_fork_accepted=asked.accept_fork)
+    print(f"The log goes on behind entry {released.kept} of {uid}.")
+    if released.lost:
+        print(f"{released.lost} entries of the log are the account's no more. They stay in the log.")
+    if not released.was_parked:
+        print("The account was not parked.")
 
 
 def uid_of(who: str, services: Services) -> Uid:

@@ -18,7 +18,7 @@ from shared.ledger.document_paths import entry_path
 from shared.ledger.errors import IntegrityFailed, UnknownKey
 from shared.ledger.log.books import LedgerBooks, stored_books
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, appended, stored_head, tile_path
-from shared.ledger.log.position import LogPosition, ParkedAt, position_path, stored_position
+from shared.ledger.log.position import POSITION_RULE, LogPosition, ParkedAt, position_path, stored_position
 from shared.ledger.log.rounds import (
     AccountRead,
     CheckLinks,
@@ -137,10 +137,18 @@ class Sequencer:
             except SchemaUnknown:
                 log("log_position_unknown", "ERROR", uid=visit.uid)
                 continue
-            if position.end > plan.head.size:
+            if position.end <= plan.head.size:
+                positions[visit.uid] = position
+            elif self._is_true(position):
                 raise _HeadMoved("behind")
-            positions[visit.uid] = position
+            else:
+                plan.faults[visit.uid] = ParkedAt(seq=0, rule=POSITION_RULE)
         return positions
+
+    def _is_true(self, position: LogPosition) -> bool:
+        """Return True if the account has the position's last entry. An edited position must not stop the whole log."""
+        last = self._documents.get(entry_path(position.uid, position.seq))
+        return last is not None and stored_entry(last).hash == position.hash
 
     def _read(self, visits: Sequence[Visit], positions: Mapping[Uid, LogPosition]) -> list[AccountRead]:
         """Return the accounts with the entries of this round. Visits beyond the round's entries get none."""
