@@ -12,9 +12,9 @@ from shared.ledger.verify.grammar import LINE_BYTES_MAX
 
 ACCOUNT_MARK = b'"type":"account"'
 """Bytes that only the line of an account holds. Inside a string of JSON the quotes are escaped."""
-UNIT_BYTES = 1 << 20
+UNIT_BYTES = 1 << 19
 """Number of bytes behind which a unit ends at the next account's end."""
-PART_BYTES = 1 << 21
+PART_BYTES = 1 << 20
 """Number of bytes behind which a unit ends in the middle of an account, so that memory is bounded."""
 
 

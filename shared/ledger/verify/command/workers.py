@@ -20,7 +20,7 @@ import orjson
 from shared.ledger.verify.command.checker import Answer, UnitChecker
 
 WORKERS_MAX = 64
-IN_FLIGHT_PER_WORKER = 3
+IN_FLIGHT_PER_WORKER = 2
 """Number of jobs that may wait or run for each worker, so that memory is bounded."""
 MODULE = "shared.ledger.verify.command.worker"
 END_SECONDS = 10
