@@ -262,6 +262,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             lambda workers: workers.keys.check,
         ),
         JobEntry(
+            "lost_accounts",
+            60,
+            "List all accounts, and alert for each whose document is gone although other documents are there.",
+            lambda workers: workers.ledger.audit_lost,
+        ),
+        JobEntry(
             "losses",
             30,
             "Log the sum of the platform's losses on each model.",

@@ -203,11 +203,17 @@ def _collection(uid: Uid) -> str:
 
 def _day_data(uid: Uid, day: Day) -> Data:
     """Return the data of a day's document. The state is one compact string: a row for each use, and the moves."""
+    rows, moved = day_rows(day)
+    return {"uid": uid, "state": canonical({"uses": rows, "moved": moved}).decode()}
+
+
+def day_rows(day: Day) -> tuple[list[Json], dict[str, Json]]:
+    """Return a day as JSON: a row for each use, and the moves."""
     rows: list[Json] = [
         [*use, amounts.count, amounts.cost, amounts.input_tokens, amounts.output_tokens]
         for use, amounts in day.uses.items()
     ]
-    return {"uid": uid, "state": canonical({"uses": rows, "moved": dict(day.moved)}).decode()}
+    return rows, dict(day.moved)
 
 
 def _day(document: Document) -> Day:

@@ -12,10 +12,10 @@ from typing import Any
 
 from shared.kernel.canonical import parse_canonical
 from shared.kernel.ids import HoldId, LotId
-from shared.ledger.account import Lot
+from shared.ledger.account import Hold, Lot
 from shared.ledger.audit_pages import AppendedPages
 from shared.ledger.codec import decode_lot, encode_lot
-from shared.ledger.running_parts import RunningHold, RunningLot, lot_value
+from shared.ledger.running_parts import RunningHold, RunningLot, ended_value, lot_value
 from shared.ledger.stored_entries import StoredEntry
 
 NAME_BYTES = 8
@@ -33,6 +33,8 @@ class AuditPast:
         self._new_names: list[bytes] = []
         self._new_lots: list[str] = []
         self._known_lots: dict[str, str] | None = None
+        self._ended: dict[HoldId, Hold] = {}
+        self._left: set[str] = set()
 
     def lot(self, lot: LotId) -> Lot | None:
         """Return the lot as it left the state last; None if no such lot left the state. Raises PositionUnusable."""
@@ -42,12 +44,31 @@ class AuditPast:
     def keep_lot(self, lot: RunningLot) -> None:
         """Remember a lot that leaves the state."""
         line = encode_lot(lot_value(lot))
+        self._left.add(lot.id)
         self._new_lots.append(f"{line}\n")
         if self._known_lots is not None:
             self._known_lots[lot.id] = line
 
     def keep_hold(self, seq: int, hold: RunningHold, body: Mapping[str, Any]) -> None:
-        """Forget the hold that entry `seq` ended: the name alone is remembered, from the opening on."""
+        """Remember a hold that entry `seq` ended, until `take_ended`."""
+        ended = ended_value(hold, body["hold"]["end"])
+        self._ended[ended.id] = ended
+
+    def take_ended(self) -> Mapping[HoldId, Hold]:
+        """Return the holds that have ended since the last call."""
+        ended, self._ended = self._ended, {}
+        return ended
+
+    def lots_to_compare(self, first: int, limit: int) -> tuple[list[LotId], int]:
+        """Return the lots that left the state in this turn, `limit` others from number `first` on, and the next number.
+
+        Raises PositionUnusable.
+        """
+        if not self.lots.size and not self._left:
+            return [], 0
+        names = sorted(self._lot_lines())
+        after = first + limit if first + limit < len(names) else 0
+        return [LotId(name) for name in sorted({*self._left, *names[first : first + limit]})], after
 
     def is_new_hold(self, hold: HoldId) -> bool:
         """Remember the name of a placed hold. Returns True, since `repeated` compares the names later."""

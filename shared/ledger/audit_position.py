@@ -5,7 +5,7 @@ that the ledger did not sign, or signed for another account, is not used.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.kernel.canonical import Json, canonical, parse_canonical
@@ -14,13 +14,15 @@ from shared.kernel.ids import Uid, random_token
 from shared.ledger.account import Account
 from shared.ledger.account_documents import account_path
 from shared.ledger.audit_pages import AppendedPages, PageMark, PositionUnusable
+from shared.ledger.audit_usage import usage_in, usage_text
 from shared.ledger.codec import decode_account, encode_account
 from shared.ledger.entries import genesis
 from shared.ledger.errors import UNREADABLE, UnknownKey
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import AUDIT_CONTEXT
+from shared.ledger.usage import UsageFold
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Version of the fold. Raise the number if equal entries come to another state. Then each audit begins again."""
 
 
@@ -40,6 +42,16 @@ class AuditPosition:
     names_checked: int = 0
     seq_checked: int = 0
     sampled: int = 0
+    round: int = 0
+    """Number of the round of samples, which selects the older entries whose records are compared."""
+    lots_sampled: int = 0
+    """Number of archived lots that were compared in this round."""
+    usage: UsageFold = field(default_factory=UsageFold)
+    """Usage up to the last audited entry, with the sums of the last day alone."""
+    days: tuple[PageMark, ...] = ()
+    """Marks of the pages with the digests of all days before the last, see `UsageAudit`."""
+    days_sampled: int = 0
+    """Number of past days that were compared in this round."""
 
     @classmethod
     def first(cls, ledger: str, uid: Uid) -> "AuditPosition":
@@ -88,14 +100,16 @@ class AuditPositions:
         return self._documents.commit([write, *(each for page in pages for each in page.writes())])[0]
 
     def pages(self, uid: Uid, kind: str, marks: tuple[PageMark, ...]) -> AppendedPages:
-        """Return the pages of one kind, `names` or `lots`."""
+        """Return the pages of one kind: `names`, `lots` or `days`."""
         return AppendedPages(self._documents, f"{account_path(uid)}/audited/{kind}", marks)
 
     def _encoded(self, uid: Uid, position: AuditPosition) -> Data:
-        state, marks = encode_account(position.account), canonical({**_marks(position), "fold": self._fold}).decode()
+        state, usage = encode_account(position.account), usage_text(position.usage)
+        told = {**_marks(position), "fold": self._fold, "usage": _digest(usage)}
+        marks = canonical(told).decode()
         kid = self._keys.kid
         seal = self._keys.sign(AUDIT_CONTEXT, self._message(uid, state, marks), kid)
-        return {"state": state, "marks": marks, "seal": f"{kid}:{seal}"}
+        return {"state": state, "marks": marks, "usage": usage, "seal": f"{kid}:{seal}"}
 
     def _decoded(self, uid: Uid, document: Document) -> AuditPosition:
         """Return the position in a document. Raises PositionUnusable."""
@@ -111,7 +125,10 @@ class AuditPositions:
             told: Any = parse_canonical(marks)
             if told["fold"] != self._fold:
                 raise PositionUnusable("outdated")
-            return _position(decode_account(state), told)
+            usage = str(document.data.get("usage"))
+            if told["usage"] != _digest(usage):
+                raise PositionUnusable("forged")
+            return _position(decode_account(state), usage_in(usage), told)
         except UnknownKey as error:
             raise PositionUnusable("unknown_key") from error
         except UNREADABLE as error:
@@ -134,18 +151,27 @@ def _marks(position: AuditPosition) -> dict[str, Json]:
         "names_checked": position.names_checked,
         "seq_checked": position.seq_checked,
         "sampled": position.sampled,
+        "round": position.round,
+        "lots_sampled": position.lots_sampled,
+        "days": [{"size": each.size, "digest": each.digest} for each in position.days],
+        "days_sampled": position.days_sampled,
     }
 
 
-def _position(account: Account, marks: Any) -> AuditPosition:
+def _position(account: Account, usage: UsageFold, marks: Any) -> AuditPosition:
     return AuditPosition(
         account=account,
+        usage=usage,
         salt=marks["salt"],
         names=tuple(PageMark(**each) for each in marks["names"]),
         lots=tuple(PageMark(**each) for each in marks["lots"]),
         names_checked=marks["names_checked"],
         seq_checked=marks["seq_checked"],
         sampled=marks["sampled"],
+        round=marks["round"],
+        lots_sampled=marks["lots_sampled"],
+        days=tuple(PageMark(**each) for each in marks["days"]),
+        days_sampled=marks["days_sampled"],
     )
 
 

@@ -64,6 +64,11 @@ def announced_seq(marker: Document) -> int:
     return seq
 
 
+def is_number_of(uid: Uid, number: object, before: Millis) -> bool:
+    """Return True if the number is one of a reader's field in the marker of `uid`, for news from before `before`."""
+    return isinstance(number, int) and waiting_since(uid, 0) <= number < waiting_since(uid, before)
+
+
 def is_waiting(marker: Data, reader: str) -> bool:
     """Return True if the reader has not followed all commits. A marker of an older form has no field for any reader."""
     return reader not in marker or marker[reader] is not None

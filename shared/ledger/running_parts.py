@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from shared.kernel.ids import HoldId, LotId
-from shared.ledger.account import Budget, Hold, Lot
+from shared.ledger.account import Budget, Hold, HoldStatus, Lot, changed
 from shared.ledger.fold import NotApplicable
 
 
@@ -166,6 +166,11 @@ def hold_value(hold: RunningHold) -> Hold:
     """Return an open hold as a value."""
     takes = tuple(hold.takes.items())
     return Hold(**hold.opened, budgets=hold.budgets, takes=takes, **_values(hold, _CHANGING))
+
+
+def ended_value(hold: RunningHold, end: str) -> Hold:
+    """Return a hold that ended as a value, as the ledger archives it."""
+    return changed(hold_value(hold), status=cast("HoldStatus", end), accrued=0)
 
 
 def running_budget(budget: Budget) -> RunningBudget:

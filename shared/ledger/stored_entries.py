@@ -9,6 +9,8 @@ from shared.ledger.entries import CALL_KINDS, Entry, body_hash
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import ENTRY_CONTEXT, from_base64, to_base64
 
+FIELDS = frozenset({"kind", "body", "signature", "has_note", "hash", "schema"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class StoredEntry:
@@ -34,10 +36,11 @@ def entry_data(entry: Entry, keys: KeyRing, *, has_note: bool) -> Data:
 def stored_entry(document: Document) -> StoredEntry:
     """Return the entry in this document.
 
-    Documents of earlier releases also have the hash and the schema, and the signature as base64.
+    Documents of earlier releases also have the hash and the schema, and the signature as base64. A document with other
+    fields has the schema -1.
     """
     data, body = document.data, str(document.data.get("body"))
-    signature, schema = data.get("signature"), data.get("schema", SCHEMA)
+    signature, schema = data.get("signature"), data.get("schema", SCHEMA) if _is_whole(data) else None
     return StoredEntry(
         seq=int(document.id) if ENTRY_ID.fullmatch(document.id) else -1,
         body=body,
@@ -47,3 +50,8 @@ def stored_entry(document: Document) -> StoredEntry:
         schema=schema if isinstance(schema, int) else -1,
         has_note=None if data.get("has_note") is None else bool(data["has_note"]),
     )
+
+
+def _is_whole(data: Data) -> bool:
+    """Return True if the document has no field that the ledger does not write. No hash covers these fields."""
+    return data.keys() <= FIELDS and isinstance(data.get("has_note", False), bool)

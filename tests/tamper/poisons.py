@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.kernel.documents import Delete, Put, Value, Write
+from shared.kernel.documents import Delete, Put, Value
 from shared.kernel.ids import Uid
 from shared.kernel.schemas import SCHEMA_VERSION
 from shared.platform.memory.documents import MemoryDocuments
@@ -53,7 +53,7 @@ class Poison:
     field: str
     value: str
 
-    def write(self, documents: MemoryDocuments, uid: Uid, other: Uid) -> Write:
+    def write(self, documents: MemoryDocuments, uid: Uid, other: Uid) -> Put | Delete:
         """Return the write of the edit in account `uid`. `other` is an account with the same documents."""
         path = _path(uid, self.document)
         if self.value == GONE:
@@ -71,20 +71,18 @@ class Poison:
         return Put(path, data)
 
 
-def poisons(documents: MemoryDocuments, uid: Uid) -> Iterator[Poison]:
-    """Yield every edit of every field and document of the account. `uid` stands for it in the documents' names."""
+def poisons(documents: MemoryDocuments, uid: Uid, other: Uid) -> Iterator[Poison]:
+    """Yield every edit of every field and document of the account that changes anything."""
     for path in paths_of(documents, uid):
         document = path.removeprefix(f"accounts/{uid}")
-        yield from (Poison(document, "", value) for value in (GONE, EMPTY, ANOTHERS))
-        for field, stored in data_of(documents, path).items():
-            for name in (*VALUES, MISSING, ANOTHERS):
-                is_harmless = field == SCHEMA_VERSION and (name in HARMLESS or name == ANOTHERS)
-                if not is_harmless and (name not in VALUES or not _is_same(VALUES[name], stored)):
-                    yield Poison(document, field, name)
-
-
-def _is_same(value: Value, stored: Value) -> bool:
-    return type(value) is type(stored) and value == stored
+        fields = data_of(documents, path)
+        edits = [Poison(document, "", value) for value in (GONE, EMPTY, ANOTHERS)]
+        edits += [Poison(document, field, name) for field in fields for name in (*VALUES, MISSING, ANOTHERS)]
+        for edit in edits:
+            write = edit.write(documents, uid, other)
+            is_harmless = edit.field == SCHEMA_VERSION and edit.value in HARMLESS
+            if not is_harmless and (isinstance(write, Delete) or write.data != fields):
+                yield edit
 
 
 def _path(uid: Uid, document: str) -> str:

@@ -24,12 +24,28 @@ from shared.platform.memory.documents import MemoryDocuments
 from tests.support import books as ask
 from tests.support.backend import services_on
 from tests.tamper.accounts import fill, fill_plainly
-from tests.tamper.poisons import Poison, poisons
+from tests.tamper.poisons import ANOTHERS, Poison, poisons
 
 HONEST = tuple(Uid(f"honest-{number:03d}") for number in range(100))
 MODEL, OTHER = Uid("model"), Uid("other")
 AT_ONCE = 60
 """Poisoned accounts beside the honest ones in one world."""
+SILENT = {
+    ("/audited/position", "", "gone"): "the audit begins at the first entry",
+    ("/relay/usage", "", "gone"): "the entries are published again, and added up again",
+    ("/relay/usage", "relay", "null"): "the entries are published again",
+    ("/relay/usage", "relay", "missing"): "the entries are published again",
+    ("/relay/usage", "is_clearing", "true"): "the usage is added up again",
+    ("/relay/usage", "seq", "zero"): "the usage is added up again",
+    ("/outbox/log", "relay", "missing"): "a relay reads the marker",
+    ("/audited/position", "seal", "other text"): "the audit begins at the first entry",
+    ("/operations/op_6209ebe84ec97a04a0d0571b", "expires_at", "missing"): "the record is kept for longer",
+    ("/operations/h1", "", "gone"): "the record of a placed hold may be left out",
+    ("/operations/h2", "", "gone"): "the record of a placed hold may be left out",
+    ("/operations/empty", "", "gone"): "the record of a direct charge may be left out",
+    ("/operations/news", "", "gone"): "the record of a direct charge may be left out",
+}
+"""Edits that nobody is told of, and why."""
 IS_LONG = os.environ.get("TAMPER") == "long"
 
 
@@ -58,16 +74,24 @@ def world_with(uids: Sequence[Uid], honest: Sequence[Uid] = HONEST) -> World:
 
 
 def run_jobs(services: Services) -> None:
-    for schedule in ("every_minute", "every_day"):
+    """Run the jobs of a day, a minute and a day."""
+    for schedule in ("every_day", "every_minute", "every_day"):
         services.jobs.run_schedule(schedule)
 
 
 def sample() -> list[list[Poison]]:
     """Return the edits of this run, in groups for one world each."""
-    every = list(poisons(world_with([MODEL], ()).documents, MODEL))
+    every = list(poisons(world_with([MODEL, OTHER], ()).documents, MODEL, OTHER))
     random.Random(17).shuffle(every)
     chosen = every if IS_LONG else every[: 2 * AT_ONCE]
     return [chosen[first : first + AT_ONCE] for first in range(0, len(chosen), AT_ONCE)]
+
+
+def is_silent(edit: Poison) -> bool:
+    """Return True if nobody is told of the edit. A note has no hash yet, and the relay writes the day's usage again."""
+    is_of_note = edit.document.startswith("/notes/") or edit.field == "has_note"
+    is_written_again = edit.document.startswith("/usage/") and (edit.field == "uid" or edit.value == ANOTHERS)
+    return (edit.document, edit.field, edit.value) in SILENT or is_of_note or is_written_again
 
 
 def tried(work: Callable[[], object]) -> None:
@@ -92,7 +116,6 @@ def operate(services: Services, uid: Uid) -> None:
         lambda: ledger.verify(uid),
         lambda: services.credits.analytics.report(uid, "2026-09-01", "2026-09-30"),
         lambda: services.credits.watch.relay(uid),
-        lambda: services.credits.watch.entry_changed(uid, 3),
     ):
         tried(work)
 
@@ -117,3 +140,9 @@ def test_jobs_serve_the_honest_beside_poisoned_accounts(edits, capsys):
     assert not {alert.fields.get("uid") for alert in world.alerts.raised} & {*HONEST, OTHER}
     for uid in uids:
         operate(services_on(world.documents, world.clock, alerts=world.alerts), uid)
+    run_jobs(world.services)
+    lines += [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    alerted = {alert.fields.get("uid", alert.fields.get("item")) for alert in world.alerts.raised}
+    alerted |= {line["uid"] for line in lines if line["event"] == "account_not_audited"}
+    silent = [edit for uid, edit in zip(uids, edits, strict=True) if uid not in alerted and not is_silent(edit)]
+    assert not silent, "\n".join(f"{each.document} {each.field} {each.value}" for each in silent)

@@ -7,14 +7,19 @@ from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document, Documents, Query
 from shared.kernel.events import log
 from shared.kernel.ids import Uid
+from shared.kernel.listings import InvalidToken, list_page
 from shared.kernel.schemas import RefusedData
 from shared.ledger.account_audit import UNREAD_RULES
+from shared.ledger.account_documents import uid_of
 from shared.ledger.findings import Finding
 from shared.ledger.ledger import Ledger
 from shared.sagas.accounts.ledger_watch import DERIVED_RULES, LedgerWatch
 from shared.sagas.engine.jobs import ALERTS_MAX, ITEMS_AT_ONCE, JobRun
 
 PAGE = 50
+LISTED_PAGE = 300
+LOST = "account"
+"""Law that an account breaks whose document is gone, although no other law is broken."""
 LARGE_ENTRIES = 1_000
 """Number of entries beyond which an account is large, and is audited after the accounts that are not."""
 SMALL_SHARE = 0.6
@@ -54,6 +59,29 @@ class AuditSweep:
                 run.cursor = missed.before
             if missed is not None or is_end:
                 return
+
+    def audit_lost(self, run: JobRun) -> None:
+        """Audit the accounts whose document is gone, although other documents of theirs are there.
+
+        The cursor is the place in the listing of all accounts. A place that the store has forgotten is the start.
+        """
+        while not run.is_over():
+            try:
+                page = list_page(self._documents, "accounts", LISTED_PAGE, run.cursor)
+            except InvalidToken:
+                run.cursor = ""
+                return
+            lost = [uid_of(path) for path in page.missing]
+            if run.attempt_all("lost_accounts", lost, self._audit_lost) < len(lost):
+                return
+            run.cursor = page.token
+            if not page.token:
+                return
+
+    def _audit_lost(self, uid: Uid, deadline: Deadline) -> None:
+        findings = self._ledger.audit(uid, deadline).findings
+        seq, rule = (findings[0].seq, findings[0].rule) if findings else (0, LOST)
+        self._watch.lost(uid, seq, rule)
 
     def _audit_small(self, run: JobRun) -> tuple[bool, list[LargeAccount]]:
         """Audit the next accounts that are not large, and move the cursor.

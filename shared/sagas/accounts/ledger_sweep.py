@@ -41,6 +41,10 @@ class LedgerJobs:
         """Verify every account's chain against the account's documents. A finding freezes the account and alerts."""
         AuditSweep(self._documents, self._ledger, self._watch).audit(run)
 
+    def audit_lost(self, run: JobRun) -> None:
+        """Find accounts whose document is gone although their journal or other documents are there, and alert."""
+        AuditSweep(self._documents, self._ledger, self._watch).audit_lost(run)
+
     def report_losses(self, run: JobRun) -> None:
         """Log the sum of the platform's losses on each model."""
         report = self._losses.report(run.cursor, run.deadline)

@@ -58,6 +58,13 @@ class LedgerWatch:
         is_frozen = rule not in DERIVED_RULES and self._is_frozen(uid, seq, rule)
         self._alerts.alert("ledger_tampered", uid=uid, seq=seq, rule=rule, is_frozen=is_frozen)
 
+    def lost(self, uid: Uid, seq: int, rule: str) -> None:
+        """Alert operators of an account whose document is gone.
+
+        Nothing is frozen: that would begin a new journal in the place of the lost one.
+        """
+        self._alerts.alert("ledger_tampered", uid=uid, seq=seq, rule=rule, is_frozen=False)
+
     def not_audited(self, uid: Uid, seq: int, reason: str) -> None:
         """Alert operators of an account that cannot be audited. Nothing says that somebody changed the account."""
         self._alerts.alert("account_not_audited", uid=uid, seq=seq, reason=reason)

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from shared.bootstrap.schemas import SCHEMAS
-from shared.kernel.documents import Patch
+from shared.kernel.documents import Delete, Patch
 from shared.kernel.ids import Uid
+from shared.kernel.listings import InvalidToken
 from shared.kernel.schemas import SCHEMA_VERSION
 from shared.kernel.settings import SigningKey
 from shared.ledger.audit_position import AuditPositions, position_path
@@ -75,6 +76,13 @@ def night(world: World, cursor: str = "", large_entries: int = 1_000, ledger: Le
     run, ledger = JobRun(cursor, world.clock, RUN_SECONDS), ledger or world.ledger
     watch = LedgerWatch(world.documents, ledger, world.relay, world.alerts, world.clock)
     AuditSweep(world.documents, ledger, watch, large_entries).audit(run)
+    return run
+
+
+def lost(world: World, cursor: str = "") -> JobRun:
+    run = JobRun(cursor, world.clock, RUN_SECONDS)
+    watch = LedgerWatch(world.documents, world.ledger, world.relay, world.alerts, world.clock)
+    AuditSweep(world.documents, world.ledger, watch).audit_lost(run)
     return run
 
 
@@ -183,3 +191,42 @@ def test_accounts_of_a_newer_form_fail_alone():
     assert [(each.event, each.fields["reason"]) for each in world.alerts.raised] == [
         ("account_not_audited", "schema_unknown")
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "finding"),
+    [
+        ("/entries/", (0, "account")),
+        ("/entries/000000000003", (1, "sequence")),
+        ("/operations/", (0, "account")),
+        ("/relay/", (1, "sequence")),
+        ("/outbox/", (1, "sequence")),
+        ("/audited/", (1, "sequence")),
+        ("/usage/", (0, "account")),
+    ],
+)
+def test_account_whose_document_is_gone_is_found_by_any_other_document(left, finding):
+    world = World()
+    for uid in SMALL:
+        spend(world, uid, 3)
+        world.relay.relay(uid)
+    night(world)
+    gone = [path for path in world.documents._documents if path.startswith("accounts/a") and left not in path]
+    world.documents.commit([Delete(path) for path in gone])
+
+    run = lost(world)
+
+    assert [(each.fields["uid"], each.fields["seq"], each.fields["rule"]) for each in world.alerts.raised] == [
+        ("a", *finding)
+    ]
+    assert (run.done, run.cursor) == (1, "")
+    assert "accounts/a" not in world.documents._documents, "nothing is written into a lost account"
+
+
+def test_listing_of_accounts_begins_again_when_its_place_is_forgotten(world, monkeypatch):
+    def refuse(collection, limit, token=""):
+        raise InvalidToken
+
+    monkeypatch.setattr(world.documents, "listed", refuse)
+
+    assert lost(world, "a token of last week").cursor == ""
