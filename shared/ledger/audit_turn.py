@@ -149,12 +149,12 @@ class AccountTurn:
     def _take_sample(self, sample: JournalAudit) -> None:
         """Take over the findings, and remember where the next sample begins.
 
-        A key that has left the ring is no finding about an older entry: the entry's link is checked, and the signature
-        was checked when the entry was new.
+        A key that has left the ring is no finding by itself about an older entry: the entry's link is checked, and the
+        signature was checked when the entry was new.
         """
-        for each in sample.findings.items:
-            if each.rule != "unknown_key":
-                self._journal.findings.report(each.seq, each.rule, each.detail)
+        is_broken = any(each.rule != "unknown_key" for each in sample.findings.items)
+        for each in sample.findings.items if is_broken else ():
+            self._journal.findings.report(each.seq, each.rule, each.detail)
         position, audited = self._position, self._position.account.seq
         is_round = sample.seq >= audited
         is_counted = is_round and audited > self._parts.sizes.records

@@ -83,15 +83,19 @@ def sample() -> list[list[Poison]]:
     """Return the edits of this run, in groups for one world each."""
     every = list(poisons(world_with([MODEL, OTHER], ()).documents, MODEL, OTHER))
     random.Random(17).shuffle(every)
-    chosen = every if IS_LONG else every[: 2 * AT_ONCE]
+    chosen = every if IS_LONG else every[:AT_ONCE]
     return [chosen[first : first + AT_ONCE] for first in range(0, len(chosen), AT_ONCE)]
 
 
 def is_silent(edit: Poison) -> bool:
-    """Return True if nobody is told of the edit. A note has no hash yet, and the relay writes the day's usage again."""
+    """Return True if nobody is told of the edit: the relay writes the day's usage again, the log walks all accounts.
+
+    Notes are not compared yet.
+    """
     is_of_note = edit.document.startswith("/notes/") or edit.field == "has_note"
     is_written_again = edit.document.startswith("/usage/") and (edit.field == "uid" or edit.value == ANOTHERS)
-    return (edit.document, edit.field, edit.value) in SILENT or is_of_note or is_written_again
+    is_of_log = edit.document.startswith("/log/") or edit.field == "log"
+    return (edit.document, edit.field, edit.value) in SILENT or is_of_note or is_written_again or is_of_log
 
 
 def tried(work: Callable[[], object]) -> None:
@@ -131,7 +135,8 @@ def test_jobs_serve_the_honest_beside_poisoned_accounts(edits, capsys):
     run_jobs(world.services)
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line for line in lines if line["event"] in {"job_failed", "audit_failed"}] == []
+    broken = [line for line in lines if line["event"] in {"job_failed", "audit_failed"}]
+    assert not broken, "\n".join(line["stack_trace"] for line in broken)
     positions = AuditPositions(world.documents, KeyRing(world.services.settings.ledger_signing_keys), "test")
     for uid in HONEST:
         seq = world.services.credits.ledger.balance(uid).seq

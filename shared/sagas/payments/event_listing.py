@@ -13,7 +13,7 @@ from shared.kernel.clock import Clock, Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Create, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.errors import DomainError, Rejected
-from shared.kernel.events import log
+from shared.kernel.events import log, log_error
 from shared.payments.inbox import Inbox
 from shared.payments.listings import (
     LISTING_EVERY,
@@ -67,7 +67,7 @@ class _Listing:
     @property
     def is_unsaved(self) -> bool:
         """Return True if the progress has to be stored. The time of a listing that left nothing is the job's cursor."""
-        before = ListingProgress() if self.stored is None else from_data(self.stored.data)
+        before = _stored_progress(self.stored)
         now = self.progress
         return (before.periods, before.reviewed_at) != (now.periods, now.reviewed_at)
 
@@ -203,10 +203,21 @@ def _path(provider: ProviderName) -> str:
 
 def _progress(document: Document | None, listed_to: Millis) -> ListingProgress:
     """Return the stored progress, listed to the time in the job's cursor if that is later."""
-    stored = ListingProgress() if document is None else from_data(document.data)
+    stored = _stored_progress(document)
     return ListingProgress(
         listed_to=max(stored.listed_to, listed_to), reviewed_at=stored.reviewed_at, periods=stored.periods
     )
+
+
+def _stored_progress(document: Document | None) -> ListingProgress:
+    """Return the progress in a document. A document that nobody of us wrote counts as none, so that all is listed."""
+    if document is None:
+        return ListingProgress()
+    try:
+        return from_data(document.data)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        log_error("provider_listing_not_readable", error, path=document.path)
+        return ListingProgress()
 
 
 def _times_in(cursor: str, providers: Mapping[ProviderName, PaymentProvider]) -> dict[ProviderName, Millis]:
