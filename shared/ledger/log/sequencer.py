@@ -29,7 +29,7 @@ from shared.ledger.log.rounds import (
     page_to_extend,
     wanted_entries,
 )
-from shared.ledger.stored_entries import stored_entry
+from shared.ledger.stored_entries import StoredEntry, stored_entry
 
 VISITS_MAX = 200
 """Most accounts of a round."""
@@ -151,7 +151,10 @@ class Sequencer:
         return last is not None and stored_entry(last).hash == position.hash
 
     def _read(self, visits: Sequence[Visit], positions: Mapping[Uid, LogPosition]) -> list[AccountRead]:
-        """Return the accounts with the entries of this round. Visits beyond the round's entries get none."""
+        """Return the accounts with the entries of this round. Visits beyond the round's entries get none.
+
+        An account with an entry of another release is left as it is, and holds up nobody.
+        """
         share, left = max(ENTRIES_PER_VISIT, ENTRIES_MAX // max(1, len(positions))), ENTRIES_MAX
         wanted = dict[Uid, Sequence[int]]()
         for visit in visits:
@@ -161,21 +164,22 @@ class Sequencer:
         pages = {uid: page for uid, position in positions.items() if (page := page_to_extend(position)) is not None}
         paths = [entry_path(uid, seq) for uid, seqs in wanted.items() for seq in seqs]
         found = self._all([*pages.values(), *paths])
-        return [
-            AccountRead(
-                visit=visit,
-                position=positions[visit.uid],
-                wanted=wanted[visit.uid],
-                entries={
-                    seq: stored_entry(found[path])
-                    for seq in wanted[visit.uid]
-                    if (path := entry_path(visit.uid, seq)) in found
-                },
-                page=found.get(pages.get(visit.uid, "")),
+        reads: list[AccountRead] = []
+        for visit in visits:
+            if visit.uid not in positions:
+                continue
+            try:
+                entries = _entries_in(found, visit.uid, wanted[visit.uid])
+            except SchemaUnknown:
+                log("log_entry_unknown", "ERROR", uid=visit.uid)
+                continue
+            extended = found.get(pages.get(visit.uid, ""))
+            reads.append(
+                AccountRead(
+                    visit=visit, position=positions[visit.uid], wanted=wanted[visit.uid], entries=entries, page=extended
+                )
             )
-            for visit in visits
-            if visit.uid in positions
-        ]
+        return reads
 
     def _add_leaf(self, plan: RoundPlan, document: Document | None) -> None:
         """Add a typed leaf. A document without a leaf is left where it is, and holds up nobody."""
@@ -253,3 +257,9 @@ class _HeadMoved(Exception):
     def __init__(self, rule: str) -> None:
         super().__init__(rule)
         self.rule = rule
+
+
+def _entries_in(found: Mapping[str, Document], uid: Uid, seqs: Sequence[int]) -> dict[int, StoredEntry]:
+    """Return the entries that were found, by number. Raises SchemaUnknown."""
+    paths = {seq: entry_path(uid, seq) for seq in seqs}
+    return {seq: stored_entry(found[path]) for seq, path in paths.items() if path in found}
