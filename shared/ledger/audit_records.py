@@ -13,9 +13,11 @@ from shared.kernel.documents import Document, Documents
 from shared.kernel.ids import HoldId, OperationId, Uid
 from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.account import Hold, Lot
+from shared.ledger.account_documents import account_path
 from shared.ledger.codec import decode_hold, decode_lot
 from shared.ledger.document_paths import hold_path, lot_path, operation_path
 from shared.ledger.entries import CALL_KINDS
+from shared.ledger.entry_notes import NOTE_FACT, is_bound_by
 from shared.ledger.errors import UNREADABLE, UnknownKey
 from shared.ledger.findings import Findings
 from shared.ledger.hold_names import capture_operation
@@ -25,6 +27,7 @@ from shared.ledger.rest import rest_fields
 
 Body = Mapping[str, Any]
 RECORD_FIELDS = frozenset({"state", "seal", "expires_at"})
+NOTE_FIELDS = frozenset({"text", "salt"})
 ARCHIVE_FIELDS = frozenset({"state", "seal"})
 PART = ":"
 """Sign in the operation of an entry that is one of several of a command, or of an expiry. Such operations leave no
@@ -37,7 +40,8 @@ class RecordAudit:
     """Comparison of the records of one account. Broken laws are reported to `findings`.
 
     Rules: `operation` (a record is missing, or tells something else than its entry), `operation_seal` and
-    `archive_seal` (the ledger did not write the document), `archive` (a lot or hold is missing, or is another).
+    `archive_seal` (the ledger did not write the document), `archive` (a lot or hold is missing, or is another), `note`
+    (a note is another than its entry binds).
     """
 
     def __init__(self, documents: Documents, seals: RecordSeals, uid: Uid, findings: Findings) -> None:
@@ -63,6 +67,7 @@ class RecordAudit:
             for body, document in zip(named, found, strict=True)
         }
         self._check_holds([body for body in bodies if "end" in body.get("hold", {})], states, ended, now)
+        self._check_notes([body for body in bodies if NOTE_FACT in body])
 
     def check_lots(self, lots: Sequence[Lot]) -> None:
         """Compare lots that left the state, and are not in the state, with their documents."""
@@ -123,6 +128,20 @@ class RecordAudit:
         is_right = hold == expected if expected is not None else _is_end(hold, fact)
         if not is_right:
             self._findings.report(body["seq"], "archive", f"hold {fact['id']} is another than the journal says")
+
+    def _check_notes(self, bodies: Sequence[Body]) -> None:
+        """Compare the notes that the entries bind. A note that is not there was erased."""
+        found = self._read([f"{account_path(self._uid)}/notes/{body['op']}" for body in bodies])
+        for body, document in zip(bodies, found, strict=True):
+            try:
+                is_bound = document is None or (
+                    document.data.keys() == NOTE_FIELDS and is_bound_by(body, document.data)
+                )
+            except SchemaUnknown as error:
+                self._findings.report(body["seq"], error.code, error.detail)
+                continue
+            if not is_bound:
+                self._findings.report(body["seq"], "note", f"the note of {body['op']} is another than the entry binds")
 
     def _archived(
         self, seq: int, document: Document | None, names: Iterable[str], what: str

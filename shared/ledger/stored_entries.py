@@ -6,6 +6,7 @@ from shared.kernel.documents import Data, Document
 from shared.ledger.account_documents import SCHEMA
 from shared.ledger.document_paths import ENTRY_ID
 from shared.ledger.entries import CALL_KINDS, Entry, body_hash
+from shared.ledger.entry_notes import binds_note
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import ENTRY_CONTEXT, from_base64, to_base64
 
@@ -54,4 +55,5 @@ def stored_entry(document: Document) -> StoredEntry:
 
 def _is_whole(data: Data) -> bool:
     """Return True if the document has no field that the ledger does not write. No hash covers these fields."""
-    return data.keys() <= FIELDS and isinstance(data.get("has_note", False), bool)
+    has_note = data.get("has_note", False)
+    return data.keys() <= FIELDS and isinstance(has_note, bool) and (has_note or not binds_note(str(data.get("body"))))

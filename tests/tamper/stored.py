@@ -153,6 +153,27 @@ def _(scene: Scene, random: Random) -> Expected:
     return {(seq, "format"), (seq, "entry_changed")}
 
 
+@row("entry: the mark of a note taken away", "trigger", "audit")
+def _(scene: Scene, random: Random) -> Expected:
+    path = entry_path(ADA, seq_of(scene, "adjust"))
+    scene.change(path, has_note=False) if random.randint(0, 1) else scene.drop(path, "has_note")
+    return {(seq_of(scene, "adjust"), "format"), (seq_of(scene, "adjust"), "entry_changed")}
+
+
+@row("note: another text or salt", "audit", "verifier")
+def _(scene: Scene, random: Random) -> Expected:
+    path, field = f"accounts/{ADA}/notes/adjust", random.choice(["text", "salt"])
+    scene.change(path, **{field: random.choice(["", "because", "9" * 9_999])})
+    return {(seq_of(scene, "adjust"), "note")}
+
+
+@row("note: of a wrong type or with an unknown field", "audit")
+def _(scene: Scene, random: Random) -> Expected:
+    values: list[Any] = [None, 7, b"x", [], {"a": 1}]
+    scene.change(f"accounts/{ADA}/notes/adjust", **{random.choice(["text", "salt", "by"]): random.choice(values)})
+    return {(seq_of(scene, "adjust"), "note")}
+
+
 @row("entry: deleted in the middle", "trigger", "audit", "verifier")
 def _(scene: Scene, random: Random) -> Expected:
     seq = random.randint(1, scene.seq - 1)

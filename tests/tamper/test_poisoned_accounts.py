@@ -90,9 +90,9 @@ def sample() -> list[list[Poison]]:
 def is_silent(edit: Poison) -> bool:
     """Return True if nobody is told of the edit: the relay writes the day's usage again, the log walks all accounts.
 
-    Notes are not compared yet.
+    A note that is gone was erased.
     """
-    is_of_note = edit.document.startswith("/notes/") or edit.field == "has_note"
+    is_of_note = (edit.document, edit.value) == ("/notes/adjust", "gone") or edit.field == "has_note"
     is_written_again = edit.document.startswith("/usage/") and (edit.field == "uid" or edit.value == ANOTHERS)
     is_of_log = edit.document.startswith("/log/") or edit.field == "log"
     return (edit.document, edit.field, edit.value) in SILENT or is_of_note or is_written_again or is_of_log
