@@ -56,11 +56,12 @@ class FollowerAudit:
 
     def broken(self, followers: Followers) -> Iterator[BrokenFollower]:
         """Yield the laws that the documents break."""
-        yield from self._of_marker(followers.marker)
+        yield from self._of_marker(followers)
         yield from self._of_position(followers)
 
-    def _of_marker(self, marker: Document | None) -> Iterator[BrokenFollower]:
-        announced = 0
+    def _of_marker(self, followers: Followers) -> Iterator[BrokenFollower]:
+        """Yield what is wrong with the marker. Early releases deleted the marker once all entries were published."""
+        marker, announced = followers.marker, 0 if followers.marker is not None else followers.position.published
         if marker is not None:
             try:
                 announced = announced_seq(marker)

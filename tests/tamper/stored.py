@@ -557,7 +557,7 @@ def _(scene: Scene, random: Random) -> Expected:
 def _(scene: Scene, random: Random) -> Expected:
     scene.ledger().execute(ADA, ask.charge(1, operation="news"))
     scene.remove(marker_path(ADA))
-    return {(1, "marker")}
+    return {(scene.seq, "marker")}
 
 
 @row("marker: news that nobody is told of", "audit")

@@ -15,6 +15,7 @@ from shared.ledger.account_audit import SAMPLE_TURNS, AccountAudits, AuditSizes,
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.audit_position import FOLD_VERSION, AuditPositions, position_path
 from shared.ledger.key_ring import KeyRing
+from shared.ledger.markers import marker_path
 from shared.ledger.store import entry_path, operation_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -461,3 +462,11 @@ def test_an_operation_is_named_by_its_entry():
     spend(world, 3, 3)
 
     assert audit(world).findings[0].detail == f"operation:{name} has an effect twice"
+
+
+def test_account_whose_marker_an_early_release_deleted_is_sound(world):
+    world.relay.relay(UID)
+    audit(world)
+    world.documents.commit([Delete(marker_path(UID))])
+
+    assert audit(world) == COMPLETE
