@@ -41,6 +41,10 @@ LEASE: Millis = 20 * SECOND
 """Time of a claim: longer than publishing and two commits may take."""
 PACE: Millis = SECOND
 """Least time between two windows of an account. Entries of a busy account are collected meanwhile, into one window."""
+QUIET: Millis = 5 * SECOND
+"""Least time after a window until a few entries of the account are published without a claim."""
+UNCLAIMED_MAX = 4
+"""Most entries that are published without a claim: those of a call."""
 ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05
 
@@ -136,6 +140,7 @@ class _RelayTurn:
     deadline: Deadline
     token: str = field(default_factory=random_token)
     count: int = 0
+    is_first: bool = True
 
     def follow(self, marker: Document) -> int:
         """Publish until the marker is cleared, and return the number of published entries.
@@ -151,18 +156,28 @@ class _RelayTurn:
             found = self.documents.get(waiting.path)
             if found is None or not is_waiting(found.data, RELAY):
                 return self.count
+            if found.version == waiting.version:
+                self.clock.wait(PAUSE_SECONDS)  # the clearing was unclear, and nobody has news
             position, waiting = reached, found
 
     def _reach(self, position: JournalPosition, seq: int) -> JournalPosition | None:
         """Return the position moved to entry `seq` at least; None if another relay works or the time is up."""
         while position.is_behind(seq):
-            if position.token == self.token:
+            if position.token == self.token or self._needs_no_claim(position, seq):
                 position = self._window(position, seq)
             elif self.deadline.is_over() or position.is_leased(self.clock.now()):
                 return None
             else:
                 position = self._claimed(position)
         return position
+
+    def _needs_no_claim(self, position: JournalPosition, seq: int) -> bool:
+        """Return True once, if few entries come after a pause: the next window is published without a claim.
+
+        Another relay that works on the account at the same time may then publish these entries again.
+        """
+        is_first, self.is_first = self.is_first, False
+        return is_first and _is_quiet(position, seq, self.clock.now())
 
     def _claimed(self, position: JournalPosition) -> JournalPosition:
         """Return the position claimed for this relay; the position as read again if another commit was faster."""
@@ -203,8 +218,9 @@ class _RelayTurn:
             self._publish([entry for entry in entries if entry.seq > position.published])
             return self._advance(position, entries, seq, added)
         except Exception:
-            with suppress(DomainError):
-                commit_position(self.documents, position.freed())
+            if position.token == self.token:
+                with suppress(DomainError):
+                    commit_position(self.documents, position.freed())
             raise
 
     def _publish(self, entries: Sequence[StoredEntry]) -> None:
@@ -224,7 +240,7 @@ class _RelayTurn:
         If another instance has done the same or holds the claim now, return the position as read again.
         Raises PreconditionFailed or OutcomeUnknown after repeated failed commits.
         """
-        last = entries[-1]
+        last, token = entries[-1], position.token
         for attempt in range(1, ATTEMPTS_MAX + 1):
             usage, days = added
             after = replace(position, usage=usage)
@@ -237,7 +253,7 @@ class _RelayTurn:
                     raise
             self.clock.wait(PAUSE_SECONDS)
             position = read_position(self.documents, self.uid)
-            if position.token != self.token or not position.is_behind(last.seq):
+            if position.token != token or not position.is_behind(last.seq):
                 break
             added = self._added_up(position, entries)
         return position
@@ -261,6 +277,16 @@ class _RelayTurn:
         except (PreconditionFailed, OutcomeUnknown):
             return False
         return True
+
+
+def _is_quiet(position: JournalPosition, seq: int, now: Millis) -> bool:
+    """Return True if few entries come after a pause, and no relay works on the account."""
+    return (
+        seq - position.published <= UNCLAIMED_MAX
+        and now - position.moved_at >= QUIET
+        and position.usage.seq == position.published
+        and not (position.is_leased(now) or position.is_clearing)
+    )
 
 
 def _message(uid: Uid, entry: EntryView) -> TopicMessage:

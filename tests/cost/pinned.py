@@ -19,19 +19,19 @@ openai_response_stored    4.2      14        0            3         2    8.2    
 embedding                 3.2       8        0            3         1    7.2      0      1         0    962
 image                      15      23        0            4         3   20.2      0      7         0   4901
 agent_tool                  3    10.4        0          0.6       0.6    6.2      0    3.8         0   2214
-purchase_stripe            14      16        0            5         1     21      2    4.2         1   3487
-purchase_paypal            14      17        0            5         1     22      4    4.2         1   3414
+purchase_stripe            14      15        0            5         1     20      2    4.2         1   3487
+purchase_paypal            14      16        0            5         1     21      4    4.2         1   3414
 abandoned_stripe            5       8        0            3         0     10      2      3         1   2035
-abandoned_paypal           20      10        0            1         0     66      8      6         1   4296
-idle_minute               8.3       2        0            1         0     10      0      0         0      0
-idle_minute_crypto       13.3     2.3        0            1         0   14.2      0      0         0      0
+abandoned_paypal           18      10        0            1         0     61      8      8         2   4584
+idle_minute               8.2       2        0            1         0    9.9      0      0         0      0
+idle_minute_crypto       13.2     2.2        0            1         0     14      0      0         0      0
 crypto_network              3       1        0            0         0      3      0      0         0      0
 balance                     2       0        0            1         0      1      0      0         0      0
 history                    22       0        0            1         0      2      0      0         0      0
 proof                       7       0        0            1         0      3      0      0         0      0
 analytics                  10       0        0            1         0      6      0      0         0      0
 reservation               6.2      18        0            6         2   14.2      0      5         0   3274
-sign_up                    16      15        0            5         1     23      0      9         0   3354
+sign_up                    16      14        0            5         1     22      0      9         0   3354
 """
 
 

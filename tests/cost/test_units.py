@@ -12,7 +12,6 @@ BYTES_SHARE = 0.05
 BEHIND = frozenset(
     {
         "purchase_paypal",
-        "purchase_stripe",
     }
 )
 """Units that still cost more than their maximum; decision 0081 says why."""

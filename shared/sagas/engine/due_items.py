@@ -11,7 +11,7 @@ from shared.kernel.due import DuePlace, due_place
 from shared.sagas.engine.jobs import JobRun
 
 PAGE = 50
-SELDOM: Millis = 10 * MINUTE
+SELDOM: Millis = 15 * MINUTE
 """Time between two looks at a seldom list that was empty. A list with due items is looked at in each run."""
 RESTING = "rest"
 DuePages: TypeAlias = Callable[[int, DuePlace | None], Sequence[Document]]

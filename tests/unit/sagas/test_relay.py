@@ -15,7 +15,7 @@ from shared.ledger.analytics import UsageAnalytics, day_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.markers import RELAY, is_waiting, marker_path, waiting_since
 from shared.ledger.positions import older_position_path, position_path, read_position
-from shared.ledger.relay import CREDIT_EVENTS, LEASE, PACE, RELAY_WINDOW, Relay
+from shared.ledger.relay import CREDIT_EVENTS, LEASE, PACE, QUIET, RELAY_WINDOW, Relay
 from shared.ledger.store import entry_path
 from shared.ledger.usage import UsageFold, day_of, folded
 from tests.support.books import capture, hold
@@ -31,6 +31,16 @@ def world() -> World:
     ledger.execute(UID, grant("g", 100))
     ledger.execute(UID, charge("c", 30))
     return world
+
+
+CASES = [(2, 1), (2, 2), (5, 1), (5, 2), (5, 3)]
+"""Entries of the account, and the commit that goes wrong. More than a few entries are claimed first."""
+
+
+def grown(world: World, entries: int) -> None:
+    """Let the account have this many entries."""
+    for number in range(2, entries):
+        world.ledger.execute(UID, charge(f"more{number}", 0))
 
 
 def published(world: World) -> list[object]:
@@ -193,9 +203,10 @@ def test_entries_of_a_busy_account_are_collected_for_the_pace(world):
     assert world.clock.now() - before == PACE
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize(("entries", "at"), CASES)
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_crash_anywhere_loses_nothing(world, at, when):
+def test_a_crash_anywhere_loses_nothing(world, entries, at, when):
+    grown(world, entries)
     faulty = FaultyDocuments(world.documents, at=at, when=when)
 
     with pytest.raises(Crash):
@@ -203,16 +214,17 @@ def test_a_crash_anywhere_loses_nothing(world, at, when):
     world.clock.advance(LEASE)
     world.relay.relay(UID)
 
-    assert is_told_in_order(world, 2)
-    assert len(published(world)) <= 4
+    assert is_told_in_order(world, entries)
+    assert len(published(world)) <= 2 * entries
     assert not waiting(world)
     assert usage_is_the_journal(world)
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize(("entries", "at"), CASES)
 @pytest.mark.parametrize("fault", COMMIT_FAULTS)
 @pytest.mark.parametrize("delay", [1, 3])
-def test_unclear_commit_anywhere_loses_nothing(world, at, fault, delay):
+def test_unclear_commit_anywhere_loses_nothing(world, entries, at, fault, delay):
+    grown(world, entries)
     weather = Weather(world.documents, once("commit", at, fault), delay=delay)
 
     try:
@@ -222,7 +234,8 @@ def test_unclear_commit_anywhere_loses_nothing(world, at, fault, delay):
     weather.settle()
     world.relay.relay(UID)
 
-    assert published(world) in ([1, 2], [1, 2, 1, 2])
+    once_told = list(range(1, entries + 1))
+    assert published(world) in (once_told, 2 * once_told)
     assert not waiting(world)
     assert usage_is_the_journal(world)
 
@@ -249,9 +262,48 @@ def test_entries_under_a_lease_are_left_to_its_relay(world):
             assert world.relay.relay(UID) == 0
             world.publisher.publish(messages)
 
+    grown(world, 5)
     relay_on(world, world.documents, Nosy()).relay(UID)
 
-    assert published(world) == [1, 2]
+    assert published(world) == [1, 2, 3, 4, 5]
+
+
+def test_few_entries_after_a_pause_are_published_without_a_claim(world):
+    documents = FaultyDocuments(world.documents)
+
+    relay_on(world, documents).relay(UID)
+
+    assert (documents.commits, published(world)) == (2, [1, 2])
+    assert not waiting(world)
+    assert usage_is_the_journal(world)
+
+
+def test_entries_after_a_window_are_claimed_until_the_pause_is_over(world):
+    world.relay.relay(UID)
+    made = []
+    for pause in (PACE, QUIET):
+        world.clock.advance(pause)
+        world.ledger.execute(UID, charge(f"after {pause}", 0))
+        documents = FaultyDocuments(world.documents)
+        relay_on(world, documents).relay(UID)
+        made.append(documents.commits)
+
+    assert (made, published(world)) == ([3, 2], [1, 2, 3, 4])
+
+
+def test_two_relays_after_a_pause_tell_each_entry_in_order(world):
+    class Nosy:
+        def publish(self, messages):
+            world.ledger.execute(UID, charge("meanwhile", 0))
+            world.relay.relay(UID)
+            world.publisher.publish(messages)
+
+    relay_on(world, world.documents, Nosy()).relay(UID)
+
+    assert is_told_in_order(world, 3)
+    assert len(published(world)) <= 5
+    assert not waiting(world)
+    assert usage_is_the_journal(world)
 
 
 def test_claim_whose_time_is_up_is_published_again(world):
@@ -346,8 +398,25 @@ def test_relay_whose_position_always_changes_gives_up(world):
                 raise OutcomeUnknown
             return self.inner.commit(writes, **options)
 
+    grown(world, 5)
     with pytest.raises((PreconditionFailed, OutcomeUnknown)):
         relay_on(world, Losing(world.documents)).relay(UID)
+
+
+def test_relay_whose_marker_is_never_cleared_ends_at_its_deadline(world):
+    class Unclear:
+        """A store whose answer to each clearing is lost."""
+
+        def __getattr__(self, name):
+            return getattr(world.documents, name)
+
+        def commit(self, writes, **options):
+            if any(write.path == marker_path(UID) for write in writes):
+                raise OutcomeUnknown
+            return world.documents.commit(writes, **options)
+
+    assert relay_on(world, Unclear()).relay(UID) == 2
+    assert (published(world), waiting(world)) == ([1, 2], True)
 
 
 def test_a_missing_entry_is_an_alarm_not_a_gap(world):
