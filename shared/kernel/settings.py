@@ -78,8 +78,8 @@ class Settings:
     ledger_id: str
     """Name of the ledger, part of every entry. Default: the project's id."""
     ledger_signing_keys: tuple[SigningKey, ...] = field(repr=False)
-    """`kid:base64 of a 32-byte Ed25519 seed`, comma-separated. The first key signs, the others verify. Empty in a
-    function that writes no entries."""
+    """`kid:base64 of a 32-byte Ed25519 seed`, comma-separated. The first key that is in force signs. A retired
+    key needs no seed. Empty in a function that writes no entries."""
     ledger_log_origin: str
     """Name of the transparency log in checkpoints, which policies of auditors name. Never change the name of a log
     that has signed. Default: LEDGER_ID."""
@@ -146,8 +146,9 @@ class Settings:
     welcome_bonus_uncapped_domains: frozenset[str]
     """Mail domains to which the caps of the bonus do not apply, such as your own, comma-separated (decision 0034)."""
     marks_secrets: tuple[str, ...] = field(repr=False)
-    """Secrets for the marks of mailboxes that had the bonus, comma-separated, each of at least 16 characters. The
-    first secret makes marks; all secrets and the ledger's signing keys are used to find marks. `hex:` and 64 digits
+    """Secrets for marks, comma-separated, each of at least 16 characters. Marked are the ledger's records, mailboxes
+    with a bonus, links to images, and pseudonyms. The first secret makes marks; all secrets and the ledger's signing
+    keys are used to find marks. `hex:` and 64 digits
     is a mark key itself (`python -m functions.commands mark-keys` prints the keys that follow from the signing
     keys)."""
     rate_limit_per_minute: int
