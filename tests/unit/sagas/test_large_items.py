@@ -219,6 +219,7 @@ BOUNDED = {
     "agent_tasks": "a task is one message",
     "keys": "in pages with a stored position: see test_key_rotation",
     "key_registry": "the registry is one document, and few entries",
+    "checkpoint": "a run signs one head, and anchors tiles in bounded parts: see test_signer",
     "lost_accounts": "an account without a document is one alert, and its audit has a limit",
     "losses": "in pages with the job's cursor: see test_losses",
     "reconcile_users": "a user who is gone is a leaving of its own",
