@@ -188,7 +188,7 @@ class AccountAudit:
             body = self._journal.follow(line)
             if line.note is not None and not is_bound_by(body or {}, line.note._asdict()):
                 self._journal.findings.report(line.seq, "note", "the entry does not bind this note")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             self._journal.account = None
             self._journal.findings.report(self._journal.seq, "format", f"{type(error).__name__}: {error}")
 

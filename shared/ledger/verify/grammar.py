@@ -12,6 +12,7 @@ from shared.ledger.export_format import FORMAT, FORMAT_VERSION
 RULE = "grammar"
 _FLAT = ("lot", "hold")
 """Types of lines whose shape leaves no value outside the profile: they have texts and integers alone."""
+ALGORITHM = "Ed25519"
 LINE_BYTES_MAX = 8 * 2**20
 """Largest size of a line. A document has at most 1 MiB, and escaping makes a text at most six times as long."""
 _PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=").fullmatch
@@ -309,6 +310,8 @@ def _key(record: object) -> ExportKey:
     if type(record) is not dict:
         raise NotGrammatical("a key is no object")
     _check_shape("key", record)
+    if record["alg"] != ALGORITHM:
+        raise NotGrammatical(f"the algorithm of a key is not {ALGORITHM}")
     if _PUBLIC_KEY(record["public_key"]) is None:
         raise NotGrammatical("a public key is not the base64 of 32 bytes")
     return ExportKey(**record)

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -313,6 +314,7 @@ def test_a_policy_that_no_checkpoint_answers_leaves_keys_unvouched(lines, saved,
     assert codes == [SOUND, NOT_CHECKED]
     told = capsys.readouterr()
     assert "keys not vouched for: test-1 SHA256:" in told.out
+    assert f"{file}: not checked: anything by the policy: the export has no checkpoint of a log" in told.out
     assert "no policy vouches for its keys: test-1 SHA256:" in told.err
 
 
@@ -375,3 +377,53 @@ def test_the_module_runs_as_a_command(lines, saved):
 
     assert (sound.returncode, unnamed.returncode) == (0, 2)
     assert "SOUND" in sound.stdout
+
+
+def ran(*arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """The command as a process of its own, with a code that is a verdict and not a crash."""
+    done = subprocess.run(
+        [sys.executable, "-m", "shared.ledger.verify", *arguments],
+        stderr=subprocess.PIPE,
+        check=False,
+        **{"stdout": subprocess.PIPE, **options},
+    )
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+@pytest.mark.parametrize("mode", [(), ("--json",)])
+def test_a_name_of_any_script_is_told_on_an_ascii_terminal(world, saved, mode):
+    world.ledger.execute(Uid("éve"), grant("e", 7))
+    file = saved(list(world.ledger.export(Uid("éve"))))
+
+    done = ran(*mode, file, env={"PYTHONIOENCODING": "ascii"}, cwd=ROOT)
+
+    assert (done.returncode, b"ve" in done.stdout) == (SOUND, True)
+
+
+def test_a_file_whose_name_is_no_utf8_is_told_in_json(lines, saved, tmp_path, capsys):
+    file = Path(saved(lines)).rename(tmp_path / "journal\udcff")
+
+    assert reported(capsys, str(file))["files"][0]["file"] == f"{tmp_path}/journal\\udcff"
+
+
+def test_a_closed_standard_input_is_not_checked():
+    done = ran("-", preexec_fn=lambda: os.close(0), cwd=ROOT)
+
+    assert (done.returncode, done.stderr) == (NOT_CHECKED, b"-: NOT CHECKED: Standard input is closed.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device of a full disk")
+def test_a_report_that_cannot_be_written_is_no_verdict(lines, saved):
+    with Path("/dev/full").open("wb") as full:
+        done = ran(saved(lines), stdout=full, cwd=ROOT)
+
+    assert (done.returncode, done.stderr[:46]) == (NOT_CHECKED, b"NOT CHECKED: the report cannot be written: No ")
+
+
+def test_a_key_of_another_algorithm_is_a_finding(lines, saved, capsys):
+    edited = [lines[0].replace('"alg":"Ed25519"', '"alg":"none"'), *lines[1:]]
+
+    (file,) = reported(capsys, saved(edited))["files"]
+
+    assert file["findings"][0]["detail"] == "line 1: the algorithm of a key is not Ed25519"

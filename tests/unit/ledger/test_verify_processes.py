@@ -149,3 +149,11 @@ def test_a_report_that_nobody_reads_ends_without_a_trace(many, mode, tmp_path):
     os.close(write)
 
     assert (done.returncode, done.stderr) == (NOT_CHECKED, b"")
+
+
+def test_findings_beyond_the_first_are_counted_and_not_kept(one, tmp_path, capsys):
+    (found, _) = reversed(reports(one + b"\n" * 50_000, tmp_path, capsys))
+
+    (file,) = found["files"]
+    assert len(file["findings"]) < 1_000
+    assert len(file["findings"]) + file["findings_left_out"] >= 50_000

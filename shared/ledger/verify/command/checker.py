@@ -96,7 +96,8 @@ class UnitChecker:
         lines = EntryLines(self._opened.verifier, is_full=self._opened.is_full, first_line=options["first_line"])
         for line in io.BytesIO(data):
             lines.check(line)
-        return _answer(options, lines.findings, entries=0, accounts=())
+        answer = _answer(options, lines.findings, entries=0, accounts=())
+        return {**answer, "left_out": answer["left_out"] + lines.left_out}
 
     def _audit(self, options: Mapping[str, Any], *, is_fold_only: bool = False) -> ExportAudit:
         export = self._opened

@@ -8,17 +8,21 @@ from typing import Any
 
 import orjson
 
-from shared.ledger.findings import Finding
+from shared.ledger.findings import FINDINGS_MAX, Finding
 from shared.ledger.journal_audit import check_signature, checked_body
 from shared.ledger.keys import Verifier
 from shared.ledger.verify.grammar import RULE, EntryLine, NotGrammatical, parse_line
 
 
 class EntryLines:
-    """Checker of lines, one after the other, of which the first is line `first_line`. Other lines are not checked."""
+    """Checker of lines, one after the other, of which the first is line `first_line`. Other lines are not checked.
+
+    `left_out` is the number of findings beyond the first `FINDINGS_MAX`, which are kept.
+    """
 
     def __init__(self, verifier: Verifier, *, is_full: bool, first_line: int) -> None:
         self.findings: list[Finding] = []
+        self.left_out = 0
         self._verifier = verifier
         self._is_full = is_full
         self._number = first_line - 1
@@ -45,6 +49,9 @@ class EntryLines:
                 check_signature(self._verifier, entry, body, report, is_full=self._is_full)
 
     def _report(self, line: bytes, rule: str, detail: str) -> None:
+        if len(self.findings) == FINDINGS_MAX:
+            self.left_out += 1
+            return
         uid, seq = _place(line)
         self.findings.append(Finding(uid=uid, seq=seq, rule=rule, detail=detail))
 

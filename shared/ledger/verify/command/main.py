@@ -5,14 +5,13 @@ Exit codes: 0 if every file is sound; 1 if a file is broken; 2 if no file is bro
 
 import argparse
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
-
-import orjson
+from typing import BinaryIO, TextIO
 
 from shared.kernel.clock import SystemClock
 from shared.ledger.verify.command.crew import Crew
@@ -28,25 +27,33 @@ STANDARD_INPUT = "-"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check every named file, print the report, and return the exit code."""
+    sys.stdout, sys.stderr = _ready(sys.stdout), _ready(sys.stderr)
     asked = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A name that the terminal cannot show must not end the report.
-            stream.reconfigure(errors="backslashreplace")
     try:
         return _checked(asked)
     except NotChecked as failure:
         print(f"NOT CHECKED: {printable(str(failure))}", file=sys.stderr)
     except KeyboardInterrupt:
         print("NOT CHECKED: stopped before the end.", file=sys.stderr)
-    except BrokenPipeError:
-        # Nobody reads the report. Python would complain again when it flushes the output at its end.
+    except OSError as failure:
+        # Python would complain again when it flushes the output at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(failure, BrokenPipeError):
+            print(f"NOT CHECKED: the report cannot be written: {failure.strerror}.", file=sys.stderr)
     return NOT_CHECKED
 
 
+def _ready(output: TextIO | None) -> TextIO:
+    """Return an output that takes every text: also one of another encoding, and one that the caller has closed."""
+    if output is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    if isinstance(output, io.TextIOWrapper):
+        output.reconfigure(errors="backslashreplace")
+    return output
+
+
 def _checked(asked: argparse.Namespace) -> int:
-    """Check every file. Raises NotChecked for keys or a policy that cannot be read, and BrokenPipeError."""
+    """Check every file. Raises NotChecked for keys or a policy that cannot be read, and the output's OSError."""
     demand = CheckDemand(
         trust=read_trust(asked.keys, asked.policy),
         now=SystemClock().now(),
@@ -63,7 +70,7 @@ def _checked(asked: argparse.Namespace) -> int:
                 _print_report(reports[-1], is_full=asked.full)
     report = CheckReport(files=tuple(reports), is_full=asked.full)
     if asked.json:
-        print(orjson.dumps(json_report(report), option=orjson.OPT_INDENT_2).decode(), flush=True)
+        print(json.dumps(json_report(report), indent=2), flush=True)
     return report.code
 
 
@@ -85,7 +92,9 @@ def _sentence(failure: Exception) -> str:
 
 @contextmanager
 def _opened(name: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    """Open a file, or standard input for `-`, with the number of its bytes; None if unknown. Raises OSError."""
+    """Open a file, or standard input for `-`, with its number of bytes or None. Raises OSError, NotChecked."""
+    if name == STANDARD_INPUT and sys.stdin is None:
+        raise NotChecked("Standard input is closed.")
     if name == STANDARD_INPUT:
         yield sys.stdin.buffer, None
         return

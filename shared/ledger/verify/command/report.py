@@ -137,9 +137,9 @@ def _findings_counted(file: FileReport) -> str:
 
 def _file(file: FileReport) -> Mapping[str, Any]:
     return {
-        "file": file.name,
+        "file": _unicode(file.name),
         "verdict": VERDICTS[file.code],
-        "problem": file.problem,
+        "problem": None if file.problem is None else _unicode(file.problem),
         "ledger": file.ledger,
         "keys": [_key(key) for key in file.keys],
         "account_count": file.account_count,
@@ -171,4 +171,9 @@ def _key(key: VouchedKey) -> Mapping[str, Any]:
 
 
 def _findings(findings: Sequence[Finding]) -> list[Mapping[str, Any]]:
-    return [{"uid": each.uid, "seq": each.seq, "rule": each.rule, "detail": each.detail} for each in findings]
+    return [{"uid": each.uid, "seq": each.seq, "rule": each.rule, "detail": _unicode(each.detail)} for each in findings]
+
+
+def _unicode(text: str) -> str:
+    """Return a text of the command line with bytes that are no UTF-8 as escapes, since JSON cannot hold them."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -20,6 +20,7 @@ KEYS_UNVOUCHED = "whether these keys are the ledger's: only the file itself name
 SIGNATURES_UNCHECKED = (
     "the signature of each entry by itself: the seal of the account covers its entries through their hashes (--full)"
 )
+POLICY_UNUSED = "anything by the policy: the export has no checkpoint of a log"
 LOG_UNCHECKED = "whether the ledger shows everybody the same history, and has added nothing since: only its log tells"
 
 
@@ -77,7 +78,7 @@ class Tally:
             entry_count=self.entry_count,
             findings=tuple(_in_order(self.findings)),
             findings_left_out=self.left_out,
-            not_checked=tuple(_never_checked(keys, is_full=demand.is_full)),
+            not_checked=tuple(_never_checked(header, keys, demand)),
         )
 
     def _problem(self, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> str | None:
@@ -94,10 +95,12 @@ class Tally:
         return None
 
 
-def _never_checked(keys: tuple[VouchedKey, ...], *, is_full: bool) -> Iterator[str]:
+def _never_checked(header: HeaderLine, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> Iterator[str]:
     if any(key.vouched_by is None for key in keys):
         yield KEYS_UNVOUCHED
-    if not is_full:
+    if demand.trust.policy is not None and header.checkpoint is None:
+        yield POLICY_UNUSED
+    if not demand.is_full:
         yield SIGNATURES_UNCHECKED
     yield LOG_UNCHECKED
 
