@@ -5,6 +5,7 @@ belong to one size of the log.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from shared.ledger.entries import AVAILABLE, DEBT, HELD
 
 NAMES_MAX = 500
 """Most sources and destinations with a sum of their own. Further ones are summed under OTHER."""
-NAME_CHARACTERS_MAX = 200
+NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
+"""Form of a name with a sum of its own. The closed day's leaf has all names, and bounded bytes."""
 OTHER = "other:"
 
 
@@ -71,8 +73,8 @@ class LedgerBooks:
 
 
 def stated(body: Mapping[str, Any]) -> StatedBalances:
-    """Return the balances that an entry states. Raises KeyError for a body that is no entry's."""
-    return StatedBalances(body["posted"], body["held"], body["debt"])
+    """Return the balances that an entry states. Raises KeyError or TypeError for a body that is no entry's."""
+    return StatedBalances(*(_balance(body[name]) for name in ("posted", "held", "debt")))
 
 
 def books_text(books: LedgerBooks) -> str:
@@ -93,8 +95,14 @@ def stored_books(value: Value) -> LedgerBooks:
 
 
 def _kept(flows: Mapping[str, int], name: str) -> str:
-    is_kept = name in flows or (len(flows) < NAMES_MAX and len(name) <= NAME_CHARACTERS_MAX)
+    is_kept = name in flows or (len(flows) < NAMES_MAX and NAME.fullmatch(name) is not None)
     return name if is_kept else OTHER
+
+
+def _balance(value: object) -> int:
+    if _whole(value) < 0:
+        raise TypeError("no balance is negative")
+    return _whole(value)
 
 
 def _whole(value: object) -> int:

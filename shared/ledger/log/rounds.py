@@ -180,19 +180,31 @@ def _add_entries(plan: RoundPlan, read: AccountRead, new: Sequence[StoredEntry])
     """Add the entries' leaves and the moved position. Return False if the commit has no room for its documents."""
     hashes = [_hash_of(read.visit.uid, entry) for entry in new]
     position, spilled = _spilled(read.position, read.page)
-    bodies = [orjson.loads(entry.body) for entry in new]
-    moved = position.moved(len(new), new[-1].hash, plan.next_index, stated(bodies[-1]))
+    books = _books_with(plan.books, read, new)
+    moved = position.moved(len(new), new[-1].hash, plan.next_index, stated(orjson.loads(new[-1].body)))
     writes = [_position_write(moved), *spilled]
     size = sum(map(_size, writes))
     if plan.bytes and plan.bytes + size > ROUND_BYTES_MAX:
         return False
-    plan.books = plan.books.with_entries(bodies, position.balances)
+    plan.books = books
     plan.bytes += size
     plan.writes += writes
     plan.hashes += hashes
     plan.moved[position.uid] = len(new)
     plan.last_entries[position.uid] = new[-1]
     return True
+
+
+def _books_with(books: LedgerBooks, read: AccountRead, new: Sequence[StoredEntry]) -> LedgerBooks:
+    """Return the books with the new entries. Raises IntegrityFailed for the first entry that cannot be summed."""
+    before = read.position.balances
+    for entry in new:
+        try:
+            body = orjson.loads(entry.body)
+            books, before = books.with_entries([body], before), stated(body)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise IntegrityFailed(uid=read.visit.uid, seq=entry.seq, rule="canonical") from error
+    return books
 
 
 def _hash_of(uid: Uid, entry: StoredEntry) -> bytes:
@@ -214,7 +226,7 @@ def _spilled(position: LogPosition, page: Document | None) -> tuple[LogPosition,
         write: Write = Put(page.path, page_data(runs), page.version)
         return replace(position, runs=kept), [write]
     pages = (*position.pages, position.runs[0].seq)
-    write = Create(page_path(uid, number + 1), page_data(position.runs[:-1]))
+    write = Put(page_path(uid, number + 1), page_data(position.runs[:-1]))
     return replace(position, runs=kept, pages=pages), [write]
 
 

@@ -186,7 +186,7 @@ class Sequencer:
         try:
             if document is not None:
                 add_leaf(plan, document)
-        except LogBroken:
+        except (LogBroken, SchemaUnknown):
             log("log_leaf_broken", "ERROR", path="" if document is None else document.path)
 
     def _add_account(self, plan: RoundPlan, read: AccountRead) -> None:

@@ -5,6 +5,7 @@ pass; no shard is asked for itself.
 """
 
 from collections.abc import Container, Sequence
+from math import ceil
 
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Document, Documents, Order, OutcomeUnknown, Patch, PreconditionFailed, Query, Where
@@ -18,6 +19,7 @@ from shared.ledger.markers import LOG, SHARD_SPAN, clearing
 
 LOGGED = "logged"
 """Field of a marker: the last entry that the log had when the log cleared the marker. No position is behind it."""
+PLACE_MAX = 2**63 - 1
 Place = tuple[int, str]
 """Place in the order of waiting documents: the number of the reader's field, and the path."""
 
@@ -31,10 +33,9 @@ def waiting_documents(documents: Documents, after: Place | None, limit: int) -> 
 
 
 def place_of(document: Document) -> Place:
-    """Return the place of a waiting document."""
+    """Return the place of a waiting document. A number that is no integer, which no ledger wrote, is rounded up."""
     number = stored_fields(document)[LOG]
-    assert isinstance(number, int), "the query finds numbers only"
-    return number, document.path
+    return number if isinstance(number, int) else _rounded_up(str(number)), document.path
 
 
 def is_older(document: Document, before: Millis) -> bool:
@@ -99,6 +100,14 @@ def account_visits(accounts: Sequence[Document]) -> list[Visit]:
 def is_position(document: Document) -> bool:
     """Return True for a position, False for a page of older runs."""
     return document.path == position_path(uid_of(document.path))
+
+
+def _rounded_up(number: str) -> int:
+    """Return the integer for a stored float, which the store's adapter gives as text."""
+    try:
+        return min(ceil(float(number)), PLACE_MAX)
+    except (OverflowError, ValueError):
+        return PLACE_MAX
 
 
 def _number(document: Document, name: str) -> int:

@@ -14,6 +14,7 @@ from shared.kernel.clock import MINUTE, SECOND, Clock, Millis
 from shared.kernel.documents import Document, Documents
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import RefusedData
 from shared.ledger.account_documents import uid_of
 from shared.ledger.log.head import EMPTY_HEAD, LogBroken
 from shared.ledger.log.rounds import Visit
@@ -121,7 +122,8 @@ class _LogTurn:
 
     def round(self) -> bool:
         """Do one round. Return False if nothing was left to do."""
-        walked = [] if self.walk.is_over() else self.walk.next(WALK_SHARE)
+        share = min(WALK_SHARE, VISITS_MAX - len(self.rest))
+        walked = [] if self.walk.is_over() else self.walk.next(share)
         found = self.waiting.next(VISITS_MAX - len(walked) - len(self.rest))
         waiting = [*self.rest, *visits_of(found)]
         visits, leaves = self._in_order(waiting, walked), leaf_paths(found)
@@ -164,7 +166,8 @@ class _LogTurn:
         """
         parked = report.parked.keys() | report.faults.keys()
         known = report.current | parked
-        markers = [each for each in found if not is_typed_leaf(each.path) and uid_of(each.path) in known]
+        readable = [each for each in found if not isinstance(each.data, RefusedData)]
+        markers = [each for each in readable if not is_typed_leaf(each.path) and uid_of(each.path) in known]
         clear_markers(self.documents, [each for each in markers if not is_waiting(each.data, RELAY)], parked)
 
     def _report(self, report: RoundReport, walked: Container[Uid]) -> None:

@@ -5,17 +5,20 @@ from itertools import pairwise
 import pytest
 
 from shared.kernel.clock import DAY, MINUTE, SECOND
-from shared.kernel.documents import Delete, Patch, Put
+from shared.kernel.documents import Delete, Document, Patch, Put
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.position import position_path
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf
+from shared.ledger.log.waiting import place_of
 from shared.ledger.markers import LOG, RELAY, is_waiting, marker_path
+from shared.platform.versioned.documents import VersionedDocuments
 from tests.sequencing.counting import SHAPES, written
 from tests.support.ledgers import UID, World, charge, grant, ledger_on
-from tests.support.sequencing import LogWorld, check_log, positions, users
+from tests.support.sequencing import LogWorld, WriteCounting, check_log, positions, users
 
 ADA = Uid("ada")
 
@@ -302,3 +305,39 @@ def test_ledger_under_load_has_each_entry_once_in_the_log():
     log.minute()
 
     assert check_log(world.documents) == 40
+
+
+@pytest.mark.parametrize(("stored", "number"), [("5.5", 6), ("inf", 2**63 - 1), ("1e+300", 2**63 - 1), (7, 7)])
+def test_marker_with_a_float_of_a_stranger_has_a_place(stored, number):
+    marker = Document(path=marker_path(ADA), data={LOG: stored}, version=1)
+
+    assert place_of(marker) == (number, marker.path)
+
+
+def test_gone_accounts_beside_a_full_round_stay_within_the_visits(world, monkeypatch):
+    gone, quiet, busy = users(60, "gone"), users(50, "quiet"), users(400, "user")
+    world.mill.grow([*gone, *quiet], 1)
+    world.minute()
+    world.minute()
+    world.store.commit([Delete(path) for uid in gone for path in (account_path(uid), entry_path(uid, 1))])
+    monkeypatch.setattr("shared.ledger.log.sequencer.ENTRIES_MAX", 10)
+    world.clock.advance(DAY)
+    world.mill.grow(busy, 1)
+    world.store.commit([Delete(account_path(uid)) for uid in busy])
+
+    for _ in range(3):
+        world.minute()
+
+    assert {uid for uid, _, _ in world.alerted()} == {*gone}
+
+
+def test_marker_of_an_unknown_form_stops_no_minute():
+    world = LogWorld()
+    world.mill.grow([ADA], 1)
+    world.minute()
+    world.store.commit([Patch(marker_path(ADA), {SCHEMA_VERSION: 99})])
+    world.documents = WriteCounting(VersionedDocuments(world.store, {}), world.clock)
+    world.clock.advance(DAY)
+    world.cursor = ""
+
+    assert [world.minute() for _ in range(2)] == [0, 0]

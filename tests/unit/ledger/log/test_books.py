@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from shared.ledger.log.books import NAMES_MAX, OTHER, LedgerBooks, StatedBalances, books_text, stated, stored_books
+from shared.ledger.log.days import DayRecord, DayTotals, record_in
+from shared.ledger.log.leaves import LEAF_BYTES_MAX, typed_leaf
 from tests.unit.ledger.test_accounting import month
 
 
@@ -56,6 +58,21 @@ def test_many_and_long_names_are_summed_together():
     assert len(books.flows) == NAMES_MAX
     assert books.flows[OTHER] == -7
     assert sum(books.flows.values()) == 0
+
+
+@pytest.mark.parametrize(("fill", "width"), [("x", 100), ("x", 200), ("\u20ac", 100), ('"', 100), ("\U0001f600", 200)])
+def test_books_of_most_and_longest_names_fit_a_leaf(fill, width):
+    names = [str(number).rjust(width, fill) for number in range(NAMES_MAX + 1)]
+    postings = [{"from": name, "to": "available", "amount": 2**53 - 1} for name in names]
+    books = LedgerBooks().with_entries([{"postings": postings, "posted": 1, "held": 0, "debt": 0}], StatedBalances())
+    record = DayRecord(
+        ledger="l" * 100, day="2026-12-01", root="0" * 64, totals=DayTotals(), previous="0" * 64, fold=1, books=books
+    )
+
+    leaf = typed_leaf("day", {"record": record.text, "seal": "s" * 200})
+
+    assert len(leaf) <= LEAF_BYTES_MAX
+    assert record_in(record.text).books == books
 
 
 def test_sums_have_any_size():

@@ -8,14 +8,16 @@ import pytest
 
 from shared.kernel.documents import Delete, OutcomeUnknown, Patch, Put
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.head import HEAD_PATH, LogBroken, tile_path
-from shared.ledger.log.position import ParkedAt, Run, position_path, stored_position
+from shared.ledger.log.position import ParkedAt, Run, page_path, position_path, stored_position
 from shared.ledger.log.rounds import Visit
 from shared.ledger.log.sequencer import LogBusy
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf, typed_leaf_path
 from shared.ledger.markers import announced_seq, marker_path
+from shared.platform.versioned.documents import VersionedDocuments
 from tests.support.faults import FaultyDocuments
 from tests.support.sequencing import LogWorld, check_log, made_entry, users
 
@@ -384,3 +386,52 @@ def test_unknown_key_is_tried_again_and_never_parked():
 
     assert report.faults == {}
     assert report.current == {BEN}
+
+
+def test_page_of_a_stranger_is_overwritten_and_holds_up_nobody(monkeypatch):
+    monkeypatch.setattr("shared.ledger.log.rounds.RUNS_MAX", 8)
+    world = grown(1)
+    world.store.commit([Put(page_path(ADA, 0), {"state": {"runs": b"x" * 16}})])
+
+    for _ in range(10):
+        world.mill.grow([ADA, BEN], 1)
+        world.sequencer().append(visits(world, ADA, BEN))
+
+    assert check_log(world.store) == 22
+
+
+def test_entry_of_an_unknown_form_holds_up_its_account_alone():
+    world = grown(2)
+    world.mill.grow([ADA, BEN], 1)
+    world.store.commit([Patch(entry_path(ADA, 3), {SCHEMA_VERSION: 99})])
+
+    report = world.sequencer(VersionedDocuments(world.store, {})).append(visits(world, ADA, BEN))
+
+    assert (report.moved, report.faults) == ({BEN}, {})
+
+
+def test_typed_leaf_of_an_unknown_form_holds_up_nobody():
+    world = grown(2)
+    world.mill.grow([ADA], 1)
+    world.store.commit([Put(typed_leaf_path("new"), {"leaf": b"", "log": 1, SCHEMA_VERSION: 99})])
+
+    report = world.sequencer(VersionedDocuments(world.store, {})).append(visits(world, ADA), [typed_leaf_path("new")])
+
+    assert report.moved == {ADA}
+
+
+WRONG = [{"posted": True}, {"held": -1}, {"debt": "0"}, {"postings": 5}, {"postings": [{"from": 1, "to": "x"}]}]
+
+
+@pytest.mark.parametrize("told", WRONG, ids=str)
+def test_signed_entry_without_sums_parks_its_account_and_spoils_no_books(told):
+    world = grown(2)
+    books = world.store.get(HEAD_PATH).data["books"]
+    world.store.commit([world.mill.entry_write(ADA), world.mill.entry_write(ADA, **told)])
+    world.mill.grow([BEN], 1)
+
+    report = world.sequencer().append([Visit(uid=ADA, seq=4), *visits(world, BEN)])
+
+    assert report.faults == {ADA: ParkedAt(seq=4, rule="canonical")}
+    assert report.moved == {BEN}
+    assert world.store.get(HEAD_PATH).data["books"] == books
