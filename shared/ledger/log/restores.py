@@ -6,11 +6,11 @@ so that an auditor can tell a restored backup from entries that somebody removed
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from shared.kernel.canonical import Json, canonical
 from shared.kernel.clock import Clock
-from shared.kernel.documents import Create, Document, Documents, Put
+from shared.kernel.documents import Create, Data, Document, Documents, Put
 from shared.kernel.errors import Conflict, InvalidValue
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.log.anchors import TILES_AT_ONCE, AnchoredTree, Anchors, new_tiles
@@ -25,6 +25,8 @@ from shared.ledger.log.typed_leaves import queue_leaf
 RESTORE_CONTEXT = b"ics-restore-v1:"
 WORDS_MAX = 500
 WHO_MAX = 100
+KEPT_FIELDS = ("books",)
+"""Fields beside the tree of the stored head that a restore keeps."""
 
 
 class NothingLost(Conflict):
@@ -50,10 +52,14 @@ class NoAnchors(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLoss:
-    """Leaves that were signed and that the database no longer has: those behind the `stored` head."""
+    """Leaves that were signed and that the database no longer has: those behind the `stored` head.
+
+    `kept` are the fields beside the stored head that stay: the books of the entries that the database has.
+    """
 
     stored: TreeHead
     anchored: Checkpoint
+    kept: Data = field(default_factory=dict)
     version: object | None = None
 
     @property
@@ -94,7 +100,7 @@ class LogRestore:
             raise LogBroken("anchor", "The anchored tiles do not give the root of the anchored checkpoint.")
         if root_at(stored.size, tree.hash_at) != stored.root:
             raise LogBroken("split", "The log of this database is no earlier part of the anchored one.")
-        return LogLoss(stored=stored, anchored=anchored, version=_version(document))
+        return LogLoss(stored=stored, anchored=anchored, kept=_kept(document), version=_version(document))
 
     def restore(self, *, by: str, reason: str) -> LogLoss:
         """Restore the log, queue the `restore` leaf, and return the loss. `by` and `reason` stay in the log for ever.
@@ -108,7 +114,7 @@ class LogRestore:
             raise NothingLost
         tree = self._tree(loss.anchored)
         self._write_tiles(tree, loss)
-        data = head_data(tree.head(loss.anchored.root))
+        data = {**head_data(tree.head(loss.anchored.root)), **loss.kept}
         head = Create(HEAD_PATH, data) if loss.version is None else Put(HEAD_PATH, data, loss.version)
         at = self._clock.now()
         leaf = queue_leaf("restore", f"restore-{loss.anchored.size}", self._body(loss, by, reason, at), at)
@@ -160,6 +166,10 @@ def _tile_write(tree: AnchoredTree, level: int, number: int) -> Put:
 def _require_words(name: str, text: str, characters_max: int) -> None:
     if not text.strip() or len(text) > characters_max:
         raise InvalidValue(name, f"must have 1 to {characters_max} characters")
+
+
+def _kept(document: Document | None) -> Data:
+    return {} if document is None else {name: document.data[name] for name in KEPT_FIELDS if name in document.data}
 
 
 def _version(document: Document | None) -> object | None:

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.documents import Delete, PreconditionFailed, Put
+from shared.kernel.documents import Delete, Patch, PreconditionFailed, Put
 from shared.kernel.errors import InvalidValue
 from shared.kernel.settings import SigningKey
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.log import tile_reader, typed_leaves
+from shared.ledger.log.books import LedgerBooks, books_text, stored_books
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, tile_path
 from shared.ledger.log.leaves import read_typed_leaf
 from shared.ledger.log.merkle import consistency_proof, inclusion_proof, is_consistent, root_of, root_of_inclusion
@@ -230,3 +231,12 @@ def test_the_head_is_restored_on_the_version_that_was_read():
         restore_of(log, Moving(log.documents)).restore(by="ops", reason="a disk burned")
 
     assert read_leaf(log.documents, "restore-309") is None
+
+
+def test_a_restored_log_keeps_the_books_of_its_entries():
+    log = restored(9, 30)
+    log.documents.commit([Patch(HEAD_PATH, {"books": books_text(LedgerBooks(flows={"available": 7}))})])
+
+    restore_of(log).restore(by="ops@example.com", reason="a disk burned")
+
+    assert stored_books(log.documents.get(HEAD_PATH).data["books"]).flows == {"available": 7}
