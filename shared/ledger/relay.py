@@ -43,7 +43,7 @@ PACE: Millis = SECOND
 """Least time between two windows of an account. Entries of a busy account are collected meanwhile, into one window."""
 QUIET: Millis = 5 * SECOND
 """Least time after a window until a few entries of the account are published without a claim."""
-UNCLAIMED_MAX = 4
+UNCLAIMED_MAX = 2
 """Most entries that are published without a claim: those of a call."""
 ATTEMPTS_MAX = 8
 PAUSE_SECONDS = 0.05

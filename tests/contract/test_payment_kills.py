@@ -36,7 +36,7 @@ from tests.support.payment_backends import BOUGHT, ROUNDS_MAX, PaymentBackends, 
 IS_WHOLE = os.environ.get("KILLS") == "all"
 AT_ONCE = 3
 ROBBED_SECONDS = 1.0
-MOMENTS_MIN = 4  # ask, claim and record, the account, free
+MOMENTS_MIN = 2  # ask, and the one commit of credits, money and payment
 LEASE_SECONDS = 90
 BACK = Fiat(1_125, "USD")
 

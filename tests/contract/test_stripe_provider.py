@@ -107,7 +107,8 @@ def test_a_customer_who_is_gone_is_made_anew(stripe, provider, customer):
     gone = customer or provider.open(checkout()).customer
     provider.forget_customer(gone)
 
-    opened = [provider.open(checkout("pay_2", customer=gone)) for _ in range(2)]
+    asked = checkout("pay_2", customer=gone)
+    opened = [provider.open(asked) for _ in range(2)]
 
     assert opened[0] == opened[1]
     assert opened[0].customer not in {gone, None}
