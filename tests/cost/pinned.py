@@ -43,7 +43,7 @@ verify                    1.58        1.5        1.5        1.5
 audit                     2.64       2.51        2.5        2.5
 audit_again               1.87       0.33       0.07       0.04
 delete_conversation       0.07       0.02          0          0
-leave                     3.74        1.1        0.1       0.03
+leave                      3.7       1.09        0.1       0.03
 agent_steps                  0          0        0.1
 charge                    2425       6768       6770
 """

@@ -16,7 +16,7 @@ FINDINGS_TOLD_MAX = 1_000
 """Largest number of findings that a report tells of one file. The others are counted."""
 ACCOUNTS_TOLD_MAX = 10_000
 """Largest number of accounts that a report tells of one file. All are counted."""
-KEYS_UNVOUCHED = "whether these keys are the ledger's: only the file itself names them (--policy, --keys)"
+KEYS_UNVOUCHED = "whether these keys are the ledger's: only the file itself names them (--keys)"
 SIGNATURES_UNCHECKED = (
     "the signature of each entry by itself: the seal of the account covers its entries through their hashes (--full)"
 )
