@@ -6,14 +6,15 @@ needed for a while only: for the next day's comparison, and for the paths in exp
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
-from shared.kernel.clock import DAY, Millis, to_datetime
+from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Order, Put, Query, Version, Where, Write
 from shared.kernel.errors import Conflict
 from shared.kernel.ids import Uid
 from shared.ledger.key_ring import KeyRing
-from shared.ledger.keys import DAY_CONTEXT
+from shared.ledger.keys import DAY_CONTEXT, RETIRED_KEY
 from shared.ledger.log.books import LedgerBooks, stored_books
 from shared.ledger.log.days import (
     DayAccount,
@@ -107,15 +108,19 @@ class DayStore:
         if document is None:
             return None
         closed = _read(f"the record of {day}", lambda: _closed(document.data))
-        kid, _, signature = str(document.data.get("seal")).partition(":")
-        text = closed.record.text.encode()
-        if (closed.record.ledger, closed.record.day) != (self._ledger, day) or not self._keys.is_signed(
-            DAY_CONTEXT, text, kid=kid, signature=signature
-        ):
+        is_named = (closed.record.ledger, closed.record.day) == (self._ledger, day)
+        if not is_named or not self._is_sealed(closed.record, str(document.data.get("seal"))):
             raise DayBroken(f"The record of {day} is not signed by this ledger.")
         if day_root(closed.roots).hex() != closed.record.root:
             raise DayBroken(f"The pages of {day} do not give the root of the record.")
         return closed
+
+    def _is_sealed(self, record: DayRecord, seal: str) -> bool:
+        """Return True if a key signed the record that was not retired when the day ended. Raises UnknownKey."""
+        kid, _, signature = seal.partition(":")
+        if not self._keys.is_signed(DAY_CONTEXT, record.text.encode(), kid=kid, signature=signature):
+            return False
+        return self._keys.time_rule(kid, _end_of(record.day)) != RETIRED_KEY
 
     def page(self, closed: ClosedDay, number: int) -> list[DayAccount]:
         """Return the accounts of one page. Raises DayBroken unless they give the root of the page."""
@@ -187,6 +192,15 @@ class DayStore:
             Create(closed_path(record.day), {**signed, "roots": b"".join(progress.roots)}),
             queue_leaf("day", record.day, signed, now),
         ]
+
+
+def _end_of(day: str) -> Millis:
+    """Return the first moment after a day. Raises DayBroken for a text that is no date."""
+    return _read(f"the date {day}", lambda: Millis(from_datetime(_midnight(day)) + DAY))
+
+
+def _midnight(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day), time.min, UTC)
 
 
 def closed_path(day: str) -> str:

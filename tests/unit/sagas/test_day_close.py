@@ -1,6 +1,7 @@
 """Closed days: one record with every account, which finds accounts that lost entries, changed or went away."""
 
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -8,9 +9,12 @@ import pytest
 from shared.kernel.clock import DAY, HOUR
 from shared.kernel.documents import Delete, Document, OutcomeUnknown, Patch, Put
 from shared.kernel.ids import Uid
+from shared.kernel.settings import SigningKey
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.account_seals import AccountSeals
 from shared.ledger.document_paths import entry_path
+from shared.ledger.key_registry import KeyRegistry
+from shared.ledger.key_ring import KeyRing
 from shared.ledger.log.day_store import DayBroken, DayStore, closed_path, page_path
 from shared.ledger.log.days import PAGE_ACCOUNTS
 from shared.ledger.log.head import HEAD_PATH
@@ -26,6 +30,7 @@ from tests.support.faults import Crash, FaultyDocuments
 from tests.support.ledgers import KEYS, World, charge, grant
 
 LEDGER = "demo-test"
+SEEDS = (SigningKey(kid="test-1", seed=bytes(range(32))),)
 USERS = tuple(Uid(name) for name in ("ada", "bob", "cy", "dee"))
 MIDNIGHT = 1_790_035_200_000 + DAY
 """00:00 UTC, some hours behind the beginning of a test's clock."""
@@ -324,3 +329,33 @@ def sequence(world: World) -> None:
     """Let the log have all entries."""
     visits = [Visit(uid=uid, seq=world.ledger.balance(uid).seq) for uid in USERS]
     Sequencer(world.documents, world.ledger.check_links, world.clock).append(visits)
+
+
+@pytest.mark.parametrize(("until", "is_ours"), [(MIDNIGHT, True), (MIDNIGHT - 1, False)])
+def test_record_of_a_key_that_was_retired_before_the_day_ended_is_refused(world, until, is_ours):
+    day = close(world).cursor
+    [key] = KEYS.held
+    known = FixedRegistry(KeyRegistry(keys=(replace(key, status="retired", until=until),)))
+    days = DayStore(world.documents, KeyRing(SEEDS, known=known), LEDGER)
+
+    if is_ours:
+        assert days.closed(day).record.day == day
+    else:
+        with pytest.raises(DayBroken):
+            days.closed(day)
+
+
+@dataclass(frozen=True)
+class FixedRegistry:
+    """A registry that never changes."""
+
+    registry: KeyRegistry
+
+    def current(self) -> KeyRegistry:
+        return self.registry
+
+    def look_for(self, kid: str) -> KeyRegistry:
+        return self.registry
+
+    def for_signing(self) -> KeyRegistry:
+        return self.registry
