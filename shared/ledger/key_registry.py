@@ -161,9 +161,9 @@ def _check_place(registry: KeyRegistry, body: Any, ledger: str) -> None:
 
 
 def _check_signature(registry: KeyRegistry, entry: KeyEntry, body: Any) -> None:
-    """Raise RegistryBroken unless a key in force signed the entry."""
+    """Raise RegistryBroken unless a key in force signed the entry. A key whose end is announced adds no other key."""
     by = registry.find(body["by"])
-    if by is None or by.until is not None or by.since > body["at"]:
+    if by is None or by.status != "verifying" or by.since > body["at"]:
         raise RegistryBroken(body["seq"], "signature")
     if not Verifier((by,)).is_signed(KEY_CONTEXT, entry.hash.encode(), kid=by.kid, signature=entry.signature):
         raise RegistryBroken(body["seq"], "signature")

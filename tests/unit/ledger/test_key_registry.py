@@ -91,6 +91,20 @@ def test_a_retired_key_changes_nothing_any_more(chain):
     assert broken.value.params == {"seq": 5, "rule": "signature"}
 
 
+def test_a_key_whose_end_is_announced_adds_no_key():
+    third = SigningKey(kid="third", seed=b"3" * 32)
+    chain = KeyChain(LEDGER, (OLD, NEW, third))
+    chain.add(OLD, by=OLD, at=1_000, since=0)
+    chain.add(NEW, by=OLD, at=2_000)
+    chain.change("ending", "old", by=NEW, at=3_000, until=4_000)
+    chain.add(third, by=OLD, at=3_500)
+
+    with pytest.raises(RegistryBroken) as broken:
+        registry_of(chain.entries, LEDGER)
+
+    assert broken.value.params == {"seq": 4, "rule": "signature"}
+
+
 def test_a_stranger_begins_no_chain_for_another():
     chain = KeyChain(LEDGER, (OLD, NEW))
     chain.add(OLD, by=NEW, at=1_000, since=0)
