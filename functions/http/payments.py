@@ -5,7 +5,7 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from flask import Response, request
-from marshmallow import ValidationError, fields
+from marshmallow import fields
 
 from functions.http.cors import Origins
 from functions.http.crypto_schemas import CryptoNetworkOut
@@ -13,19 +13,17 @@ from functions.http.docs import return_path
 from functions.http.errors import InvalidRequest
 from functions.http.fields import Answer, Choice, Credits, Cursor, Limit, NextCursor, Request, Text, Time, encode_cursor
 from functions.http.money import Money
-from functions.http.routes import ANYBODY, MEMBER, READ_USERS, Call, Routes
-from shared.kernel.clock import DAY, Millis, from_datetime, to_datetime
+from functions.http.routes import ANYBODY, MEMBER, Call, Routes
+from shared.kernel.clock import from_datetime, to_datetime
 from shared.kernel.documents import Value
 from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.kernel.ids import ID_CHARACTERS_MAX
 from shared.ledger.errors import AccountFrozen
-from shared.payments.analytics import takings
 from shared.payments.chains.options import NetworkOption, crypto_options
 from shared.payments.chains.report import ChainState, LineStatus
-from shared.payments.fiat import Fiat
 from shared.payments.packages import PackageNotFound
-from shared.payments.payment import Payment, Status, status_of
+from shared.payments.payment import Status, status_of
 from shared.payments.ports import ProviderRefused, ProviderUnavailable
 from shared.payments.providers import PROVIDER_NAMES, PROVIDERS
 from shared.payments.store import PaymentNotFound, PaymentPage
@@ -38,10 +36,6 @@ URL_CHARACTERS_MAX = 2_000
 STATUSES: tuple[str, ...] = get_args(Status)
 UNSETTLED = frozenset({"created", "pending", "confirming"})
 SEE_OTHER = 303
-ANALYTICS_DAYS_MAX = 92
-ANALYTICS_DAYS_DEFAULT = 30
-ANALYTICS_PAYMENTS_MAX = 20_000
-ANALYTICS_PAGE = 500
 
 NO_RETURN = "Must be an address of this API, of a configured origin (CORS_ORIGINS) or app (APP_RETURN_URLS)."
 
@@ -233,34 +227,6 @@ class PaymentsQuery(Request):
     cursor = Cursor(str)
 
 
-class TakingsOut(Answer):
-    """Payments of one day through one provider in one currency."""
-
-    day = fields.String(required=True)
-    provider = fields.String(required=True)
-    currency = fields.String(required=True)
-    begun = fields.Integer(required=True)
-    paid = fields.Integer(required=True)
-    paid_amount = fields.String(required=True)
-    refunded_amount = fields.String(required=True)
-    credits = Credits(required=True)
-
-
-class AnalyticsOut(Answer):
-    """Takings, the latest day first. Not `complete`: there were more payments than one answer counts."""
-
-    items = fields.List(fields.Nested(TakingsOut), required=True)
-    complete = fields.Boolean(required=True)
-
-
-class PaymentAnalyticsQuery(Request):
-    """Number of days to report."""
-
-    days = fields.Integer(
-        load_default=ANALYTICS_DAYS_DEFAULT, validate=lambda days: _between(days, 1, ANALYTICS_DAYS_MAX)
-    )
-
-
 @routes.get("/payments/options", answer=Options)
 def options(call: Call) -> Any:
     """List the packages on sale, and the ways of paying that are set up here."""
@@ -374,27 +340,6 @@ def history(call: Call) -> Any:
     return page_out(call.services.payments.store.history(call.uid, limit=call.query["limit"], after=after))
 
 
-@routes.get("/payments/analytics", access=READ_USERS, query=PaymentAnalyticsQuery, answer=AnalyticsOut)
-def analytics(call: Call) -> Any:
-    """Show the money received and returned, by day, provider and currency."""
-    first = call.services.clock.now() - call.query["days"] * DAY
-    found, is_complete = _since(call, first)
-    items = [
-        {
-            "day": one.day,
-            "provider": one.provider,
-            "currency": one.currency,
-            "begun": one.begun,
-            "paid": one.paid,
-            "paid_amount": Fiat(one.paid_minor, one.currency).decimal,
-            "refunded_amount": Fiat(one.refunded_minor, one.currency).decimal,
-            "credits": one.credits,
-        }
-        for one in takings(found)
-    ]
-    return {"items": items, "complete": is_complete}
-
-
 def page_out(page: PaymentPage) -> Mapping[str, Any]:
     """Return a page of stored payments in the form of the answer."""
     return {"items": [document.data for document in page.items], "next_cursor": _cursor(page.after)}
@@ -451,19 +396,3 @@ def return_address(call: Call, name: str) -> str:
 def _is_app(wanted: str, app_urls: Sequence[str]) -> bool:
     """Return True for an address of an app, or for an address below it: with more path, a query or a fragment."""
     return any(wanted == url or wanted.startswith((f"{url}/", f"{url}?", f"{url}#")) for url in app_urls)
-
-
-def _since(call: Call, first: Millis) -> tuple[list[Payment], bool]:
-    found: list[Payment] = []
-    after: tuple[Value, ...] | None = None
-    while len(found) < ANALYTICS_PAYMENTS_MAX:
-        page, after = call.services.payments.store.since(first, limit=ANALYTICS_PAGE, after=after)
-        found += page
-        if after is None:
-            return found, True
-    return found, False
-
-
-def _between(value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ValidationError(f"Must be from {low} to {high}.")
