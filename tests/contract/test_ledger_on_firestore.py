@@ -194,7 +194,7 @@ def test_an_entry_above_the_head_and_a_lost_account_are_found(documents, ledger)
     assert planted.value.params == {"uid": UID, "seq": 2, "rule": "entry_above_head"}
     assert half.value.params == {"uid": UID, "seq": 0, "rule": "plain_balance"}
     assert lost.value.params == {"uid": UID, "seq": 1, "rule": "entry_above_head"}
-    assert {finding.rule for finding in ledger.verify(UID)} >= {"format"}
+    assert {finding.rule for finding in ledger.verify(UID)} >= {"grammar"}
 
 
 def test_a_turn_is_held_grown_and_captured(documents, ledger):

@@ -73,15 +73,18 @@ def test_a_checkout_is_open_until_its_user_pays(bench, provider):
     assert truth.is_live is provider.is_live is False
 
 
-def test_the_same_payment_gets_the_same_checkout(bench):
-    assert opened(bench) == opened(bench)
+def test_the_same_payment_with_the_same_end_gets_the_same_checkout(bench):
+    end = bench.clock.now() + HOUR
+
+    assert opened(bench, expires_at=end) == opened(bench, expires_at=end)
 
 
-def test_the_same_payment_never_gets_another_price(bench):
-    opened(bench)
+def test_the_same_payment_with_the_same_end_never_gets_another_price(bench):
+    end = bench.clock.now() + HOUR
+    opened(bench, expires_at=end)
 
     with pytest.raises(ProviderRefused):
-        opened(bench, amount=Fiat(1, "USD"))
+        opened(bench, expires_at=end, amount=Fiat(1, "USD"))
 
 
 def test_the_user_goes_to_a_page_or_the_app_gets_a_secret(bench):
