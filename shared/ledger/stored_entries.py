@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.kernel.documents import Data, Document
+from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.account_documents import SCHEMA
 from shared.ledger.document_paths import ENTRY_ID
 from shared.ledger.entries import CALL_KINDS, Entry, body_hash
@@ -10,7 +11,7 @@ from shared.ledger.entry_notes import binds_note
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import ENTRY_CONTEXT, from_base64, to_base64
 
-FIELDS = frozenset({"kind", "body", "signature", "has_note", "hash", "schema"})
+FIELDS = frozenset({"kind", "body", "signature", "has_note", "hash", "schema", SCHEMA_VERSION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -69,7 +69,7 @@ _header(
 )
 _header(
     "a key has another algorithm",
-    "seal",
+    "grammar",
     change=lambda header, random: _key_changed(header, random, alg=f"RSA{random.randrange(9)}"),
 )
 _header("a key is missing", "seal", change=lambda header, random: {**header, "keys": random.sample(header["keys"], 1)})

@@ -89,7 +89,7 @@ def test_event_of_a_marker_is_cleared_without_reading_the_marker(services, docum
     fire(services, marker.data, marker.version)
 
     assert documents.calls["markers"] == 0
-    assert documents.calls["commit"] == 3
+    assert documents.calls["commit"] == 2
     assert marker_of(documents).data[RELAY] is None
 
 
