@@ -14,8 +14,8 @@ setup:  ## the virtual environment, npm packages and the pages' scripts; every o
 run: setup  ## the whole backend on this machine, with a walk through its main job
 	@exec $(PYTHON) -m emulator
 
-test: setup  ## every test; starts the emulators and ends them
-	@exec $(PYTHON) -m pytest
+test: setup  ## every test, in two processes side by side; starts the emulators and ends them
+	@exec $(PYTHON) -m tests
 
 check: setup  ## ruff, mypy, import-linter
 	@$(PYTHON) -m ruff check .
