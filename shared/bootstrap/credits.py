@@ -126,7 +126,7 @@ class CreditServices:
         """Build the writer of the transparency log."""
         from shared.ledger.log.sequencer import Sequencer
 
-        return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock)
+        return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock, self.key_store.has_leaf)
 
     @part
     def analytics(self) -> "UsageAnalytics":

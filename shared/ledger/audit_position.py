@@ -18,12 +18,10 @@ from shared.ledger.audit_usage import usage_in, usage_text
 from shared.ledger.codec import decode_account, encode_account
 from shared.ledger.entries import genesis
 from shared.ledger.errors import UNREADABLE, UnknownKey
+from shared.ledger.fold import FOLD_VERSION
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import AUDIT_CONTEXT
 from shared.ledger.usage import UsageFold
-
-FOLD_VERSION = 2
-"""Version of the fold. Raise the number if equal entries come to another state. Then each audit begins again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

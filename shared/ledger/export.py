@@ -14,6 +14,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.account_documents import StoredAccount
 from shared.ledger.document_paths import SEQ_MAX
 from shared.ledger.export_archive import ArchiveReader, EndedHold, ended_holds, lot_moves, lots_in_state
+from shared.ledger.export_evidence import ExportEvidenceReader
 from shared.ledger.export_format import FORMAT, FORMAT_VERSION, HEADER_CONTEXT, header_message
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.store import AccountStore
@@ -26,23 +27,32 @@ CATCH_UPS_MAX = 50
 
 
 def export_lines(documents: Documents, keys: KeyRing, ledger: str, uid: Uid) -> Iterator[str]:
-    """Yield the lines of the export. The account is read first, so that every counted entry exists when read.
+    """Yield the lines of the export.
 
-    Entries in the journal's collection that the ledger did not write are exported too, so that the verifier finds them.
-    Raises StoreUnavailable while archived lots change faster than they can be read.
+    The account is read before the entries, so that every counted entry exists when read, and behind the closed day, so
+    that the account has all entries of that day. Entries in the journal's collection that the ledger did not write are
+    exported too, so that the verifier finds them. Raises StoreUnavailable while archived lots change faster than they
+    can be read.
     """
-    yield _line(header_record(keys, ledger))
-    yield from _AccountExport(documents, keys, ledger, uid).lines()
+    reader = ExportEvidenceReader(documents, keys, ledger)
+    evidence = reader.read()
+    place = reader.place(evidence.closed, uid) if evidence is not None and evidence.closed is not None else None
+    account = _AccountExport(documents, keys, ledger, uid)
+    yield _line(header_record(keys, ledger, {} if evidence is None else evidence.fields))
+    if place is not None:
+        yield _line(place)
+    yield from account.lines()
 
 
-def header_record(keys: KeyRing, ledger: str) -> Mapping[str, object]:
-    """Return the header of an export, sealed by the signing key."""
+def header_record(keys: KeyRing, ledger: str, evidence: Mapping[str, Json]) -> Mapping[str, object]:
+    """Return the header of an export, sealed by the signing key. `evidence` has the optional fields, read before."""
     header = {
         "type": "header",
         "format": FORMAT,
         "version": FORMAT_VERSION,
         "ledger": ledger,
         "keys": [key.exported() for key in keys.registry],
+        **evidence,
     }
     kid = keys.kid
     return {**header, "seal": f"{kid}:{keys.sign(HEADER_CONTEXT, header_message(header), kid)}"}

@@ -2,12 +2,19 @@
 
 A line is the canonical text (RFC 8785, restricted) of one object, and a line feed. An object has exactly the keys of
 its type; a key with a question mark may be left out. The header stands first. Behind the header stand the accounts,
-each of them once: the account's entries from 1 on, archived lots in the order of their ids, archived holds in the order
-of the entries that ended them, and the account. Since keys are sorted, the first key of a line tells the type.
+each of them once: the account's place in a closed day, the account's entries from 1 on, archived lots in the order of
+their ids, archived holds in the order of the entries that ended them, and the account. Since keys are sorted, the first
+key of a line tells the type.
 
-- header `{checkpoint?, format, keys, ledger, seal, type, version}`: `format` is `ics-export`, `version` is 2. A key of
-  `keys` is `{alg, kid, public_key, since, until?}`. `seal` is `kid:signature` of `header_message`, by a key in `keys`.
-  `checkpoint` is a signed checkpoint of the transparency log.
+- header `{checkpoint?, format, keys, ledger, log?, seal, type, version}`: `format` is `ics-export`, `version` is 2. A
+  key of `keys` is `{alg, kid, public_key, since, until?}`. `seal` is `kid:signature` of `header_message`, by a key in
+  `keys`. `checkpoint` is a signed checkpoint of the transparency log.
+- `log` of a header `{day?, keys}` has leaves of that checkpoint with their inclusion proofs (RFC 6962); a hash is the
+  base64 of 32 bytes. `keys` are the first entries of the registry of keys, `{body, hashes, index, signature}`, and
+  `day` is the statement of a closed day, `{hashes, index, seal, statement}`. See `log.leaves.typed_leaf`.
+- day `{debt, hashes, head, held, index, posted, seq, state, type, uid}`: leaf `index` of the closed day's tree, with
+  the inclusion proof to the root in the header's `day`. See `log.days.DayAccount`. An account whose first entry is
+  newer than that day has no such line.
 - entry `{body, hash, kind, note?, schema, seq, signature, type}`: `body` is the entry's canonical text, `hash` its
   SHA-256 in hex, `signature` the Ed25519 signature of `ics-entry-v1:` and the hash. `note` is `{salt, text}`, the note
   that the body binds by `note_hash`; no note if the note was erased.

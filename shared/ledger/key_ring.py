@@ -74,6 +74,11 @@ class KeyRing(Verifier):
             self._look(self._known.current())
         return self._view.told
 
+    @property
+    def registry_size(self) -> int:
+        """Number of entries of the registry that this instance knows; 0 without a registry."""
+        return 0 if self._known is None else self._known.current().seq
+
     def sign(self, context: bytes, message: bytes, kid: str | None = None) -> str:
         """Return the Ed25519 signature (RFC 8032) of `message` in its context, base64. By key `kid`, if given."""
         return to_base64(self._private[kid or self.kid].sign(context + message))

@@ -20,7 +20,7 @@ from shared.ledger.document_paths import entry_id
 from shared.ledger.errors import RegistryBroken
 from shared.ledger.key_registry import NO_KEYS, KeyEntry, KeyRegistry, registry_of
 from shared.ledger.keys import from_base64
-from shared.ledger.log.typed_leaves import queue_leaf
+from shared.ledger.log.typed_leaves import TypedLeaf, queue_leaf
 from shared.ledger.marks import MarkRing
 
 KEYS_PATH = "ledger_log/keys"
@@ -83,6 +83,15 @@ class KeyStore:
     def mark_again(self, stored: StoredRegistry) -> None:
         """Mark the registry with the key that makes marks now. Raises the errors of `Documents.commit`."""
         self._documents.commit([self._head(stored.entries, stored.version)])
+
+    def has_leaf(self, leaf: TypedLeaf) -> bool:
+        """Return True unless the leaf says to be an entry of the registry, and the registry has another one or none.
+
+        Reads the registry for the leaf of an entry. Raises RegistryBroken, UnknownKey, StoreUnavailable.
+        """
+        if leaf.kind != "key":
+            return True
+        return dict(leaf.body) in [dict(entry.to_json()) for entry in self.read().entries]
 
     def unlike(self, stored: StoredRegistry) -> int | None:
         """Return the seq of the first stored entry that is missing or differs from the registry's; None if none.

@@ -1,7 +1,8 @@
 """Running account of a verifier: an account that each entry of the journal changes in place.
 
-The state after an entry is equal to the state that `shared.ledger.fold.apply` returns. The cost of an entry depends on
-the parts that the entry touches, and not on the length of the journal. A property test holds both folds equal.
+The state after an entry is equal to the state that `shared.ledger.fold.apply` returns, and has the same text. The cost
+of an entry depends on the parts that the entry touches, and not on the length of the journal. A property test holds
+both folds equal.
 """
 
 from collections.abc import Iterable, Mapping
@@ -339,7 +340,7 @@ class RunningAccount:
     # ── lots ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _lot(self, step: JournalStep, name: LotId | None) -> RunningLot:
-        """Return a lot that the entry names, and take the lot out of the state until the entry is done.
+        """Return a lot that the entry names, and take the lot out of the totals until the entry is done.
 
         Raises NotApplicable if there is no such lot, in the state or among the lots that left the state.
         """
@@ -347,7 +348,7 @@ class RunningAccount:
             return step.lots[name]
         if name is None:
             raise NotApplicable("the lot is not there")
-        lot = self.lots.pop(name, None)
+        lot = self.lots.get(name)
         if lot is None:
             left = self.past.lot(name)
             if left is None:
@@ -385,8 +386,10 @@ class RunningAccount:
             self.available += available
             self.held += lot.held
             if name in moved:
+                self.lots.pop(name, None)
                 self._move_to_rest(lot)
             elif available == 0 and lot.held == 0:
+                self.lots.pop(name, None)
                 self.past.keep_lot(lot)
             else:
                 assert available >= 0, "nothing spends what it does not have"

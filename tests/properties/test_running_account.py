@@ -12,6 +12,7 @@ import pytest
 from shared.kernel.errors import DomainError
 from shared.kernel.money import Micro
 from shared.ledger.account import Account, check
+from shared.ledger.codec import encode_account
 from shared.ledger.commands import BudgetClaim, Command
 from shared.ledger.entries import draft_of
 from shared.ledger.fold import NotApplicable, apply
@@ -113,6 +114,7 @@ def test_both_folds_agree_about_true_and_forged_entries(seed, lots_max, monkeypa
             decision = books.do(command(books, chance))
         except DomainError:
             continue
+        assert encode_account(books.running.account()) == encode_account(books.account), "the text of closed days"
         for body in [orjson.loads(entry.body) for entry in decision.entries][:1]:
             kinds.add(body["kind"])
             for entry in (body, *(forged(body, chance) for _ in range(6))):

@@ -77,6 +77,8 @@ class TamperClass:
     uid: Uid | None = None
     is_slow: bool = False
     """True for edits that take long to make, so that fewer are made."""
+    exports: "Callable[[], tuple[Export, ...]] | None" = None
+    """Exports that have a place for the edit; None for those of `exports`."""
 
 
 class RememberingVerifier(Verifier):

@@ -27,6 +27,7 @@ from shared.ledger.log.days import (
     page_data,
     page_root,
     record_in,
+    statement_of,
 )
 from shared.ledger.log.head import HEAD_PATH, LogBroken, stored_head
 from shared.ledger.log.merkle import HASH_BYTES
@@ -133,10 +134,15 @@ class DayStore:
         Reads four documents. Raises DayBroken, UnknownKey, StoreUnavailable.
         """
         state = self.state()
-        if not state.last:
-            return None
+        return self.path_in(self.closed(state.last), uid) if state.last else None
+
+    def path_in(self, closed: ClosedDay, uid: Uid) -> DayPath | None:
+        """Return the path of an account in this closed day; None if the day has no such account.
+
+        Reads one document. Raises DayBroken if the page is not as it was closed, StoreUnavailable.
+        """
         query = Query(
-            collection=f"{closed_path(state.last)}/day_pages",
+            collection=f"{closed_path(closed.record.day)}/day_pages",
             where=(Where("first", "<=", uid),),
             order_by=(Order("first", descending=True),),
             limit=1,
@@ -144,7 +150,7 @@ class DayStore:
         found = self._documents.query(query)
         if not found:
             return None
-        closed, number = self.closed(state.last), int(found[0].id)
+        number = _read("the name of a page", lambda: int(found[0].id))
         page = _checked(closed, number, found[0])
         if all(each.uid != uid for each in page):
             return None
@@ -166,7 +172,8 @@ class DayStore:
     def closing_writes(self, state: DaysState, fold: int, now: Millis) -> tuple[DayRecord, list[Write]]:
         """Return the record of the day whose accounts are all read, and the writes that close the day.
 
-        One of the writes queues the record as a leaf of the log. Raises DayBroken if the head of the log cannot be
+        One of the writes queues the record's statement as a leaf of the log: no sums of the ledger, since every export
+        has that leaf. Raises DayBroken if the head of the log cannot be
         read.
         """
         head = self._documents.get(HEAD_PATH)
@@ -183,15 +190,17 @@ class DayStore:
             size=size,
             books=books,
         )
-        kid = self._keys.kid
-        seal = self._keys.sign(DAY_CONTEXT, record.text.encode(), kid)
-        signed = {"record": record.text, "seal": f"{kid}:{seal}"}
+        signed, told = self._sealed("record", record.text), self._sealed("statement", statement_of(record).text)
         closed = DaysState(last=record.day, last_hash=record.hash)
         return record, [
             _state_write(closed, state.version),
             Create(closed_path(record.day), {**signed, "roots": b"".join(progress.roots)}),
-            queue_leaf("day", record.day, signed, now),
+            queue_leaf("day", record.day, told, now),
         ]
+
+    def _sealed(self, name: str, text: str) -> dict[str, str]:
+        kid = self._keys.kid
+        return {name: text, "seal": f"{kid}:{self._keys.sign(DAY_CONTEXT, text.encode(), kid)}"}
 
 
 def _end_of(day: str) -> Millis:

@@ -117,6 +117,43 @@ class DayRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DayStatement:
+    """Statement of a closed day in the log: the part of the record that every customer may see.
+
+    `record` is the SHA-256 of the record's text, in hex. The record has the sums of the whole ledger.
+    """
+
+    ledger: str
+    day: str
+    root: str
+    accounts: int
+    fold: int
+    record: str
+
+    @property
+    def text(self) -> str:
+        """Return the canonical text, which the ledger's key signs."""
+        fields: dict[str, Json] = {
+            "v": RECORD_VERSION,
+            "ledger": self.ledger,
+            "day": self.day,
+            "root": self.root,
+            "accounts": self.accounts,
+            "fold": self.fold,
+            "record": self.record,
+        }
+        return canonical(fields).decode()
+
+    def has(self, account: DayAccount, index: int, hashes: Sequence[bytes]) -> bool:
+        """Return True if the day's tree has this account as leaf `index`, by the inclusion proof."""
+        try:
+            root = root_of_inclusion(account.leaf, index, self.accounts, hashes)
+        except ValueError:
+            return False
+        return root.hex() == self.root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayPath:
     """Proof that an account is part of a closed day: the leaf's number and the hashes beside the way to the root."""
 
@@ -128,11 +165,7 @@ class DayPath:
     @property
     def is_proven(self) -> bool:
         """Return True if the account's leaf and the hashes give the root of the record."""
-        try:
-            root = root_of_inclusion(self.account.leaf, self.index, self.record.totals.accounts, self.hashes)
-        except ValueError:
-            return False
-        return root.hex() == self.record.root
+        return statement_of(self.record).has(self.account, self.index, self.hashes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +198,30 @@ def record_in(text: str) -> DayRecord:
     if record.text != text:
         raise ValueError("not the record of a closed day")
     return record
+
+
+def statement_of(record: DayRecord) -> DayStatement:
+    """Return the statement of a record."""
+    return DayStatement(
+        ledger=record.ledger,
+        day=record.day,
+        root=record.root,
+        accounts=record.totals.accounts,
+        fold=record.fold,
+        record=record.hash,
+    )
+
+
+def statement_in(text: str) -> DayStatement:
+    """Return the statement of a canonical text. Raises ValueError, KeyError or TypeError for any other text."""
+    told: Any = parse_canonical(text)
+    statement = DayStatement(**{name: told[name] for name in ("ledger", "day", "root", "accounts", "fold", "record")})
+    numbers, texts = (statement.accounts, statement.fold), (statement.day, statement.root, statement.record)
+    if any(type(each) is not int for each in numbers) or any(type(each) is not str for each in texts):
+        raise TypeError("a field of a closed day has a wrong type")
+    if statement.text != text:
+        raise ValueError("not the statement of a closed day")
+    return statement
 
 
 def account_of(account: Account, state: str) -> DayAccount:

@@ -5,8 +5,9 @@ that was visited. So of two sequencers one wins, and after an unclear answer the
 commit happened. The head is read before the positions, since reads of many documents are no snapshot.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Document, Documents, OutcomeUnknown, PreconditionFailed, Query
@@ -15,7 +16,7 @@ from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid
 from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.document_paths import entry_path
-from shared.ledger.errors import IntegrityFailed, UnknownKey
+from shared.ledger.errors import IntegrityFailed, RegistryBroken, UnknownKey
 from shared.ledger.log.books import LedgerBooks, stored_books
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, appended, stored_head, tile_path
 from shared.ledger.log.position import POSITION_RULE, LogPosition, ParkedAt, position_path, stored_position
@@ -29,6 +30,7 @@ from shared.ledger.log.rounds import (
     page_to_extend,
     wanted_entries,
 )
+from shared.ledger.log.typed_leaves import TypedLeaf, stored_leaf
 from shared.ledger.stored_entries import StoredEntry, stored_entry
 
 VISITS_MAX = 200
@@ -45,6 +47,9 @@ ATTEMPTS_MAX = 6
 PAUSE_SECONDS = 0.1
 COMMIT_SECONDS = 30.0
 FIRST_TRACES = (Query(collection=f"{HEAD_PATH}/tiles", limit=1), Query(collection="log", group=True, limit=1))
+
+
+IsOfLedger: TypeAlias = Callable[[TypedLeaf], bool]
 
 
 class LogBusy(Unavailable):
@@ -78,7 +83,11 @@ class RoundReport:
 class Sequencer:
     """Writer of the log. Only the minute's job uses a sequencer. Safe to use in two instances at once."""
 
-    def __init__(self, documents: Documents, check: CheckLinks, clock: Clock) -> None:
+    def __init__(
+        self, documents: Documents, check: CheckLinks, clock: Clock, is_of_ledger: IsOfLedger = lambda _: True
+    ) -> None:
+        """Make a sequencer. `is_of_ledger` tells whether the ledger wrote a typed leaf; the log gets no other."""
+        self._is_of_ledger = is_of_ledger
         self._documents = documents
         self._check = check
         self._clock = clock
@@ -184,9 +193,11 @@ class Sequencer:
     def _add_leaf(self, plan: RoundPlan, document: Document | None) -> None:
         """Add a typed leaf. A document without a leaf is left where it is, and holds up nobody."""
         try:
-            if document is not None:
+            if document is not None and self._is_of_ledger(stored_leaf(document)):
                 add_leaf(plan, document)
-        except (LogBroken, SchemaUnknown):
+            elif document is not None:
+                log("log_leaf_foreign", "ERROR", path=document.path)
+        except (LogBroken, SchemaUnknown, RegistryBroken, UnknownKey):
             log("log_leaf_broken", "ERROR", path="" if document is None else document.path)
 
     def _add_account(self, plan: RoundPlan, read: AccountRead) -> None:

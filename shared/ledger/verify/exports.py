@@ -14,20 +14,24 @@ from shared.ledger.export_format import HEADER_CONTEXT, header_message
 from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import Verifier
+from shared.ledger.log.days import DayStatement
 from shared.ledger.verify.archives import ArchiveAudit, ArchivePast
+from shared.ledger.verify.closed_days import ClosedDayAudit
 from shared.ledger.verify.grammar import (
     RULE,
     AccountLine,
+    DayLine,
     EntryLine,
     HeaderLine,
     HoldLine,
     Line,
-    LineOrder,
     LotLine,
     NotGrammatical,
     parse_line,
     parse_unchecked_entry,
 )
+from shared.ledger.verify.line_order import LineOrder
+from shared.ledger.verify.log_evidence import LogEvidence, check_day_seal, log_evidence, told_day
 
 ENTRY_START = b'{"body":'
 
@@ -47,10 +51,15 @@ class ExportAudit:
     lines: int = 0
     entries: int = 0
     accounts: int = 0
+    complete: int = 0
+    """Number of finished accounts that have all entries up to the header's closed day."""
     header: HeaderLine | None = None
+    evidence: LogEvidence | None = None
+    """Leaves of the log in the header, if all of them are true. None behind `go_on_behind`."""
     finished: list[tuple[str, int]] = field(default_factory=list)
     """Accounts that the lines have left, each with the number of its last entry."""
     _is_fold_only: bool = False
+    _day: DayStatement | None = None
     _order: LineOrder = field(default_factory=LineOrder)
     _account: "AccountAudit | None" = None
     _found: list[Finding] = field(default_factory=list)
@@ -69,6 +78,7 @@ class ExportAudit:
         """
         self._order.take(header)
         self.header, self.lines, self._is_fold_only = header, first_line - 1, is_fold_only
+        self._day = told_day(header)
 
     def read(self, line: bytes) -> None:
         """Check the next line of the export against the lines before."""
@@ -94,7 +104,7 @@ class ExportAudit:
 
     def _check_order(self, record: Line) -> None:
         """Report a line out of order. Entries that begin another account are followed as such."""
-        is_new = isinstance(record, EntryLine) and record.seq == 1 and self._order.is_open
+        is_new = self._order.begins_account(record)
         try:
             self._order.take(record)
         except NotGrammatical as error:
@@ -109,6 +119,8 @@ class ExportAudit:
             audit.follow(record)
         elif isinstance(record, HeaderLine):
             self._take_header(record)
+        elif isinstance(record, DayLine):
+            self._audit(record.uid).begin_at(record)
         elif isinstance(record, LotLine | HoldLine):
             self._audit(record.uid).check_part(record)
         else:
@@ -126,20 +138,28 @@ class ExportAudit:
         except UnknownKey:
             rule = "unknown_key"
         if rule is not None:
-            self._outside.report(0, rule, f"line {self.lines}: key {kid} did not seal this header")
+            self._report_header(rule, f"key {kid} did not seal this header")
+        self.evidence = log_evidence(header, self._report_header)
+        self._day = None if self.evidence is None else self.evidence.day
+        if self.evidence is not None and header.log is not None and header.log.day is not None:
+            check_day_seal(self.evidence, header.log.day, self.verifier, self._report_header)
+
+    def _report_header(self, rule: str, detail: str) -> None:
+        self._outside.report(0, rule, f"line {self.lines}: {detail}")
 
     def _audit(self, uid: str) -> "AccountAudit":
         if self._account is None:
             ledger = "" if self.header is None else self.header.ledger
             name = Uid(uid) if self.uid is None else self.uid
             mode = {"is_full": self.is_full, "is_fold_only": self._is_fold_only}
-            self._account = AccountAudit(ledger, name, self.verifier, self.now, **mode)
+            self._account = AccountAudit(ledger, name, self.verifier, self.now, self._day, **mode)
         return self._account
 
     def _leave_account(self) -> None:
         if self._account is not None:
             self._found.extend(self._account.findings)
             self.finished.append((self._account.uid, self._account.seq))
+            self.complete += self._account.is_complete
         self._account = None
 
     def _report_line(self, problem: str, *, is_entry: bool = True) -> None:
@@ -154,7 +174,15 @@ class AccountAudit:
     """Audit of the lines of one account in an export."""
 
     def __init__(
-        self, ledger: str, uid: Uid, verifier: Verifier, now: Millis, *, is_full: bool, is_fold_only: bool
+        self,
+        ledger: str,
+        uid: Uid,
+        verifier: Verifier,
+        now: Millis,
+        day: DayStatement | None = None,
+        *,
+        is_full: bool,
+        is_fold_only: bool,
     ) -> None:
         past = ArchivePast()
         self._now = now
@@ -162,6 +190,12 @@ class AccountAudit:
         self._journal.are_signatures_checked = is_full
         self._journal.is_fold_only = is_fold_only
         self._archive = ArchiveAudit(past, self._journal.findings.report)
+        self._closed = ClosedDayAudit(day, self._journal)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the account has all entries up to the closed day of the header, as the day's tree has them."""
+        return self._closed.is_complete
 
     @property
     def findings(self) -> list[Finding]:
@@ -182,10 +216,17 @@ class AccountAudit:
         """Report a line that is not grammatical: at the entry that was expected next, or at the account itself."""
         self._journal.findings.report(self._journal.seq + 1 if is_entry else 0, RULE, detail)
 
+    def begin_at(self, line: DayLine) -> None:
+        """Take the account's place in the closed day, which stands before the entries."""
+        self._check_uid(line.uid)
+        self._closed.begin(line)
+
     def follow(self, line: EntryLine) -> None:
         """Check an entry against the entries before."""
         try:
             body = self._journal.follow(line)
+            if line.seq == self._closed.seq:
+                self._closed.meet()
             if line.note is not None and not is_bound_by(body or {}, line.note._asdict()):
                 self._journal.findings.report(line.seq, "note", "the entry does not bind this note")
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -204,8 +245,9 @@ class AccountAudit:
             self._archive.check_hold(line, self._now)
 
     def finish(self, line: AccountLine) -> None:
-        """Check the account, and that nothing of the archive is missing."""
+        """Check the account, and that nothing of the archive is missing, nor an entry of the closed day."""
         self._check_uid(line.uid)
+        self._closed.finish()
         try:
             is_whole = self._journal.finish(line._asdict())
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
@@ -229,7 +271,7 @@ def verify_account(
     whose export it must be; None if the entries name the users. Rules: `grammar`,
     `format`, `identity`, `sequence`, `link`, `hash`, `canonical`, `signature`, `unknown_key`, `retired_key`,
     `early_key`, `kind`, `time`, `operation`, `postings`, `balance_after`, `archive`, `note`, `seal`, `state`,
-    `plain_balance`.
+    `plain_balance`, `checkpoint`, `inclusion`, `registry`, `day`.
     """
     audit = ExportAudit(verifier=verifier, now=SystemClock().now() if now is None else now, uid=uid)
     for line in lines:

@@ -1,8 +1,12 @@
-"""Grammar of export version 2 (`shared.ledger.export_format`): the bytes of one line become one typed record."""
+"""Grammar of export version 2 (`shared.ledger.export_format`): the bytes of one line become one typed record.
+
+`line_order` has the order of the lines.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, NamedTuple, TypeAlias, TypeGuard
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import orjson
 
@@ -15,8 +19,11 @@ _FLAT = ("lot", "hold")
 ALGORITHM = "Ed25519"
 LINE_BYTES_MAX = 8 * 2**20
 """Largest size of a line. A document has at most 1 MiB, and escaping makes a text at most six times as long."""
-_PUBLIC_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=").fullmatch
-"""Test for the base64 of 32 bytes, padded. The last character encodes four bits, so that two zero bits follow."""
+HASHES_MAX = 63
+"""Most hashes of an inclusion proof: a tree has less than 2^63 leaves."""
+_HASH = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=").fullmatch
+"""Test for the base64 of 32 bytes, padded: a hash or a public key. The last character encodes four bits, so that two
+zero bits follow."""
 _LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE | orjson.OPT_STRICT_INTEGER
 """Options of a line: sorted keys, a line feed, and no integer beyond `INTEGER_MAX`."""
 
@@ -42,14 +49,60 @@ class ExportKey(NamedTuple):
     until: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedKeyEntry:
+    """Entry of the registry of keys, with the place of the entry's leaf in the log, and the proof in base64."""
+
+    body: str
+    hashes: tuple[str, ...]
+    index: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDay:
+    """Statement of a closed day with its seal, the place of the leaf in the log, and the proof in base64."""
+
+    hashes: tuple[str, ...]
+    index: int
+    seal: str
+    statement: str
+
+
+class LoggedLeaves(NamedTuple):
+    """Leaves of the checkpoint in the header. `day` is None if no closed day was in the log."""
+
+    keys: tuple[LoggedKeyEntry, ...]
+    day: LoggedDay | None = None
+
+
 class HeaderLine(NamedTuple):
-    """Header: `fields` are all fields as parsed, for `header_message`. `checkpoint` is None if there is none."""
+    """Header: `fields` are all fields as parsed, for `header_message`.
+
+    `checkpoint` and `log` are None in an export that was made before the log had a checkpoint.
+    """
 
     ledger: str
     keys: tuple[ExportKey, ...]
     seal: str
     checkpoint: str | None
     fields: Mapping[str, Any]
+    log: LoggedLeaves | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DayLine:
+    """Place of the account `uid` in the closed day of the header: the leaf's fields, and the proof in base64."""
+
+    debt: int
+    hashes: tuple[str, ...]
+    head: str
+    held: int
+    index: int
+    posted: int
+    seq: int
+    state: str
+    uid: str
 
 
 class Note(NamedTuple):
@@ -99,10 +152,8 @@ class AccountLine(NamedTuple):
     version: int
 
 
-Line: TypeAlias = HeaderLine | EntryLine | LotLine | HoldLine | AccountLine
+Line: TypeAlias = HeaderLine | DayLine | EntryLine | LotLine | HoldLine | AccountLine
 
-_ENTRIES, _LOTS, _HOLDS, _DONE = range(4)
-"""Stages of an account's lines, in order."""
 _ENTRY = ("body", "hash", "kind", "schema", "seq", "signature", "type")
 _SHAPES: Mapping[str, Mapping[str, type]] = {
     "lot": {"id": str, "state": str, "type": str, "uid": str},
@@ -111,96 +162,34 @@ _SHAPES: Mapping[str, Mapping[str, type]] = {
     "header": {"format": str, "keys": list, "ledger": str, "seal": str, "type": str, "version": int},
     "key": {"alg": str, "kid": str, "public_key": str, "since": str},
     "note": {"salt": str, "text": str},
+    "log": {"keys": list},
+    "logged key": {"body": str, "hashes": list, "index": int, "signature": str},
+    "logged day": {"hashes": list, "index": int, "seal": str, "statement": str},
+    "day": {
+        "debt": int,
+        "hashes": list,
+        "head": str,
+        "held": int,
+        "index": int,
+        "posted": int,
+        "seq": int,
+        "state": str,
+        "type": str,
+        "uid": str,
+    },
 }
-_OPTIONAL: Mapping[str, str] = {"lot": "rest_order", "header": "checkpoint", "key": "until"}
-"""Key of a type that may be left out; its value is a text."""
+_OPTIONAL: Mapping[str, Mapping[str, type]] = {
+    "lot": {"rest_order": str},
+    "header": {"checkpoint": str, "log": dict},
+    "key": {"until": str},
+    "log": {"day": dict},
+}
+"""Keys of a type that may be left out."""
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Yield the lines of a file. A line beyond `LINE_BYTES_MAX` comes in parts, none of which is grammatical."""
     return iter(lambda: file.readline(LINE_BYTES_MAX + 1), b"")
-
-
-class LineOrder:
-    """Order of the lines of an export: the header, then account by account."""
-
-    def __init__(self) -> None:
-        self._has_header = False
-        self._stage = _DONE
-        self._last: str | int = ""
-        self._uid: str | None = None
-        self._accounts: set[str] = set()
-
-    @property
-    def is_open(self) -> bool:
-        """True if the lines so far end within an account."""
-        return self._stage != _DONE
-
-    def is_next_entry(self, line: Line) -> TypeGuard[EntryLine]:
-        """Return True for an entry behind an entry of the same account. Such a line needs not be taken."""
-        return self._stage == _ENTRIES and type(line) is EntryLine and line.seq != 1
-
-    def take(self, line: Line) -> None:
-        """Add the next line. Raises NotGrammatical if the line may not follow the lines before.
-
-        An entry 1 begins an account, even if the account before has no line.
-        """
-        is_first, is_header = not self._has_header, type(line) is HeaderLine
-        self._has_header = True
-        if is_first != is_header:
-            raise NotGrammatical("no header stands before the line" if is_first else "a second header")
-        if type(line) is EntryLine:
-            self._take_entry(line)
-        elif type(line) is LotLine:
-            self._take_part(_LOTS, line.uid, line.id)
-        elif type(line) is HoldLine:
-            self._take_part(_HOLDS, line.uid, line.seq)
-        elif type(line) is AccountLine:
-            self._take_account(line)
-
-    def end(self) -> None:
-        """Raise NotGrammatical if the lines end too early."""
-        if not self._has_header:
-            raise NotGrammatical("the export is empty")
-        if self.is_open:
-            raise NotGrammatical("the account's line is missing")
-
-    def _take_entry(self, line: EntryLine) -> None:
-        before, self._stage = self._stage, _ENTRIES
-        if before == _DONE:
-            self._uid = None
-        elif line.seq == 1:
-            self._uid = None
-            raise NotGrammatical("the account before entry 1 has no line")
-        elif before != _ENTRIES:
-            raise NotGrammatical("an entry stands behind an archived lot or hold")
-
-    def _take_part(self, stage: int, uid: str, place: str | int) -> None:
-        before, self._stage = self._stage, max(stage, self._stage)
-        if before > stage and before != _DONE:
-            raise NotGrammatical("a lot stands behind a hold")
-        last, self._last = self._last, place
-        if before == _DONE:
-            self._stage = stage
-            raise NotGrammatical("an archived lot or hold stands before the entries")
-        if before == stage and not last < place:  # type: ignore[operator]  # both of one stage
-            raise NotGrammatical("archived lots or holds are out of order")
-        self._check_uid(uid)
-
-    def _take_account(self, line: AccountLine) -> None:
-        self._stage = _DONE
-        if line.uid in self._accounts:
-            raise NotGrammatical("the account stands twice")
-        self._accounts.add(line.uid)
-        try:
-            self._check_uid(line.uid)
-        finally:
-            self._uid = None
-
-    def _check_uid(self, uid: str) -> None:
-        if self._uid not in (None, uid):
-            raise NotGrammatical("the line is of another account than the lines before")
-        self._uid = uid
 
 
 def parse_line(line: bytes) -> Line:
@@ -265,6 +254,10 @@ def _other(record: dict[str, Any]) -> Line:
         return HoldLine(record["seq"], record["state"], record["uid"])
     if kind == "account":
         return _account(record)
+    if kind == "day":
+        _check_shape("day", record)
+        del record["type"]
+        return DayLine(**{**record, "hashes": _hashes(record["hashes"])})
     if kind == "header":
         return _header(record)
     raise NotGrammatical("the line is of no known type")
@@ -303,7 +296,29 @@ def _header(record: dict[str, Any]) -> HeaderLine:
     keys = tuple(_key(each) for each in record["keys"])
     if len({key.kid for key in keys}) < len(keys):
         raise NotGrammatical("the header names a key twice")
-    return HeaderLine(record["ledger"], keys, record["seal"], record.get("checkpoint"), record)
+    log = _logged_leaves(record["log"]) if "log" in record else None
+    if log is not None and "checkpoint" not in record:
+        raise NotGrammatical("the header has leaves of a log and no checkpoint")
+    return HeaderLine(record["ledger"], keys, record["seal"], record.get("checkpoint"), record, log)
+
+
+def _logged_leaves(record: dict[str, Any]) -> LoggedLeaves:
+    _check_shape("log", record)
+    for name, leaves in (("logged key", record["keys"]), ("logged day", [record["day"]] if "day" in record else [])):
+        for leaf in leaves:
+            if type(leaf) is not dict:
+                raise NotGrammatical(f"a {name} is no object")
+            _check_shape(name, leaf)
+    keys = tuple(LoggedKeyEntry(**{**leaf, "hashes": _hashes(leaf["hashes"])}) for leaf in record["keys"])
+    if "day" not in record:
+        return LoggedLeaves(keys)
+    return LoggedLeaves(keys, LoggedDay(**{**record["day"], "hashes": _hashes(record["day"]["hashes"])}))
+
+
+def _hashes(told: list[Any]) -> tuple[str, ...]:
+    if len(told) > HASHES_MAX or any(type(each) is not str or _HASH(each) is None for each in told):
+        raise NotGrammatical(f"a proof is not up to {HASHES_MAX} hashes, each the base64 of 32 bytes")
+    return tuple(told)
 
 
 def _key(record: object) -> ExportKey:
@@ -312,7 +327,7 @@ def _key(record: object) -> ExportKey:
     _check_shape("key", record)
     if record["alg"] != ALGORITHM:
         raise NotGrammatical(f"the algorithm of a key is not {ALGORITHM}")
-    if _PUBLIC_KEY(record["public_key"]) is None:
+    if _HASH(record["public_key"]) is None:
         raise NotGrammatical("a public key is not the base64 of 32 bytes")
     return ExportKey(**record)
 
@@ -321,8 +336,9 @@ def _check_shape(name: str, record: Mapping[str, Any]) -> None:
     """Raise NotGrammatical unless the record has exactly the keys of its type, with values of their types."""
     shape, optional = _SHAPES[name], _OPTIONAL.get(name)
     told = {key: type(value) for key, value in record.items()}
-    if optional in told and told.pop(optional) is not str:
-        raise NotGrammatical(f"{optional} is no text")
+    for key, kind in (optional or {}).items():
+        if told.pop(key, kind) is not kind:
+            raise NotGrammatical(f"a {name} has a wrong {key}")
     if told != shape:
         wrong = sorted(key for key in shape.keys() | told.keys() if shape.get(key) is not told.get(key))
         raise NotGrammatical(f"a {name} has a wrong {wrong[0]}")

@@ -13,10 +13,10 @@ from shared.kernel.ids import Uid
 from shared.kernel.schemas import stored_fields
 from shared.ledger.account_documents import state_path, uid_of
 from shared.ledger.account_seals import AccountSeals
-from shared.ledger.audit_position import FOLD_VERSION
 from shared.ledger.document_paths import entry_path
 from shared.ledger.entries import body_hash
 from shared.ledger.errors import IntegrityFailed, UnknownKey
+from shared.ledger.fold import FOLD_VERSION
 from shared.ledger.log.day_store import ClosedDay, CloseProgress, DayBroken, DaysState, DayStore
 from shared.ledger.log.days import PAGE_ACCOUNTS, Changes, DayAccount, account_of, changes_since
 from shared.sagas.accounts.ledger_watch import LedgerWatch

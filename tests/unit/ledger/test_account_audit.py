@@ -13,7 +13,8 @@ from shared.kernel.ids import OperationId, Uid
 from shared.kernel.settings import SigningKey
 from shared.ledger.account_audit import SAMPLE_TURNS, AccountAudits, AuditSizes, AuditTurn
 from shared.ledger.account_documents import account_path, state_path
-from shared.ledger.audit_position import FOLD_VERSION, AuditPositions, position_path
+from shared.ledger.audit_position import AuditPositions, position_path
+from shared.ledger.fold import FOLD_VERSION
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.markers import marker_path
 from shared.ledger.store import entry_path, operation_path

@@ -15,7 +15,6 @@ from shared.ledger.verify.grammar import (
     EntryLine,
     HeaderLine,
     HoldLine,
-    LineOrder,
     LotLine,
     Note,
     NotGrammatical,
@@ -23,6 +22,7 @@ from shared.ledger.verify.grammar import (
     lines_of,
     parse_line,
 )
+from shared.ledger.verify.line_order import LineOrder
 
 SIGNATURE = base64.b64encode(bytes(range(64))).decode()
 PUBLIC_KEY = base64.b64encode(bytes(range(32))).decode()

@@ -94,6 +94,7 @@ def test_a_sound_export_is_told_with_its_scope_and_the_unchecked_parts(lines, sa
     assert [line.removeprefix(f"{file}: not checked: ").split(":")[0] for line in told[1:]] == [
         "whether these keys are the ledger's",
         "the signature of each entry by itself",
+        "whether anything is missing at the end",
         "whether the ledger shows everybody the same history, and has added nothing since",
     ]
 
@@ -106,7 +107,7 @@ def test_a_report_in_json_names_ledger_accounts_entries_and_keys(both, saved, ca
     assert (file["ledger"], file["account_count"], file["entries"]) == ("demo-test", 2, 3)
     assert file["accounts"] == [{"uid": "ada", "entries": 2}, {"uid": "bob", "entries": 1}]
     assert file["keys"] == [{"kid": "test-1", "fingerprint": FINGERPRINT, "vouched_by": None}]
-    assert len(file["not_checked"]) == 2
+    assert len(file["not_checked"]) == 3
 
 
 def test_an_export_is_read_from_standard_input(lines, monkeypatch, capsys):

@@ -17,7 +17,8 @@ ANSWER_FINDINGS_MAX = 200
 Answer = Mapping[str, Any]
 """Answer to a job. `line` is the first line of the unit.
 
-`{"line", "accounts": [[uid, entries], …], "entries", "findings": [[uid, seq, rule, detail], …], "left_out"}`
+`{"line", "accounts": [[uid, entries], …], "complete", "entries", "findings": [[uid, seq, rule, detail], …],
+"left_out"}`; `complete` of the accounts have all entries up to the header's closed day.
 """
 
 
@@ -75,7 +76,8 @@ class UnitChecker:
         audit = self._audit(options)
         _read(audit, data)
         audit.close()
-        return _answer(options, audit.findings, entries=audit.entries, accounts=audit.finished)
+        answer = _answer(options, audit.findings, entries=audit.entries, accounts=audit.finished)
+        return {**answer, "complete": audit.complete}
 
     def _check_part(self, options: Mapping[str, Any], data: bytes) -> Answer:
         """Read a part of an account behind the parts before, and answer what was found since the last part."""
@@ -90,7 +92,8 @@ class UnitChecker:
         answer = _answer(options, found[part.findings :], entries=entries - part.entries, accounts=part.audit.finished)
         part.findings, part.entries = len(found), entries
         part.audit.finished.clear()
-        return answer
+        complete, part.audit.complete = part.audit.complete, 0
+        return {**answer, "complete": complete}
 
     def _check_entries(self, options: Mapping[str, Any], data: bytes) -> Answer:
         lines = EntryLines(self._opened.verifier, is_full=self._opened.is_full, first_line=options["first_line"])

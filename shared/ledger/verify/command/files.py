@@ -1,20 +1,18 @@
 """Verification of one file: its header, and its units on workers; or a receipt."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import BinaryIO
 
 from shared.ledger.findings import Finding
-from shared.ledger.keys import Verifier
 from shared.ledger.log.proof_receipts import RECEIPT_CHARS_MAX, NoReceipt
 from shared.ledger.verify.command.crew import Crew
 from shared.ledger.verify.command.demands import CheckDemand
+from shared.ledger.verify.command.headers import HeaderCheck, check_header
 from shared.ledger.verify.command.report import FileReport
 from shared.ledger.verify.command.tally import Tally
-from shared.ledger.verify.command.trust import NotChecked, VouchedKey, checkpoint_problem, exported_keys, vouched
+from shared.ledger.verify.command.trust import NotChecked, VouchedKey
 from shared.ledger.verify.command.units import Unit, units
 from shared.ledger.verify.command.workers import UnitJob, Workers
-from shared.ledger.verify.exports import ExportAudit
 from shared.ledger.verify.grammar import LINE_BYTES_MAX, HeaderLine, NotGrammatical, OldExport, parse_line
 from shared.ledger.verify.receipt import Demands, ReceiptReport, check_receipt
 
@@ -26,14 +24,6 @@ HEADER_LINE = 1
 
 class BrokenHeader(Exception):
     """Fault in the header of an export."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """First line of an export, as read and as parsed."""
-
-    line: bytes
-    header: HeaderLine
 
 
 def verify_file(name: str, file: BinaryIO, demand: CheckDemand, crew: Crew, read: Callable[[int], None]) -> FileReport:
@@ -50,22 +40,28 @@ def verify_file(name: str, file: BinaryIO, demand: CheckDemand, crew: Crew, read
         return FileReport(name=name, findings=(_finding("grammar", f"line 1: {broken}"),))
     if header is None:
         return verify_receipt(name, first + file.read(RECEIPT_CHARS_MAX), demand)
-    return _verify_export(name, file, Opening(line=first, header=header), demand, crew, read)
+    return _verify_export(name, file, first, check_header(first, header, demand), demand, crew, read)
 
 
 def _verify_export(
-    name: str, file: BinaryIO, opening: Opening, demand: CheckDemand, crew: Crew, read: Callable[[int], None]
+    name: str,
+    file: BinaryIO,
+    line: bytes,
+    check: HeaderCheck,
+    demand: CheckDemand,
+    crew: Crew,
+    read: Callable[[int], None],
 ) -> FileReport:
-    keys = vouched(exported_keys(opening.header.fields["keys"]), demand.trust)
+    """Verify the accounts behind the header, whose line and check are given."""
     tally = Tally(uids=demand.uids)
-    tally.report_all(HEADER_LINE, _header_findings(opening, keys, demand))
+    tally.report_all(HEADER_LINE, check.findings)
     workers, parts = crew.workers_for(units(file, HEADER_LINE + 1, read))
-    _open(workers, opening.line, keys, demand)
+    _open(workers, line, check.keys, demand)
     for unit in parts:
         _submit(workers, unit)
         tally.add_all(workers.ready())
     tally.add_all(workers.rest())
-    return tally.report(name, opening.header, keys, demand)
+    return tally.report(name, check, demand)
 
 
 def _header(line: bytes) -> HeaderLine | None:
@@ -84,22 +80,6 @@ def _header(line: bytes) -> HeaderLine | None:
             raise BrokenHeader(str(error)) from error
         return None
     return header if isinstance(header, HeaderLine) else None
-
-
-def _header_findings(opening: Opening, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> Iterator[Finding]:
-    """Yield the findings about the header: its seal, another ledger than the caller names, a refused checkpoint."""
-    header = opening.header
-    audit = ExportAudit(verifier=Verifier(key.key for key in keys), now=demand.now)
-    audit.read(opening.line)
-    yield from audit.findings
-    named = {"caller": demand.ledger, "keys file": demand.trust.keys_ledger}
-    for by, ledger in named.items():
-        if ledger is not None and ledger != header.ledger:
-            yield _finding("identity", f"the export is of ledger {header.ledger}, the {by} names {ledger}")
-    if demand.trust.policy is not None and header.checkpoint is not None:
-        problem = checkpoint_problem(header.checkpoint, demand.trust.policy)
-        if problem is not None:
-            yield _finding("checkpoint", problem)
 
 
 def _finding(rule: str, detail: str, uid: str = "") -> Finding:

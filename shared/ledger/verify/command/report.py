@@ -19,6 +19,21 @@ DETAIL_MAX = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogFacts:
+    """Facts about the log whose leaves an export has. `is_vouched`: a policy accepts the checkpoint of `size` leaves.
+
+    `day` is the closed day in the log, None without one; `complete_count` accounts have all entries up to then.
+    """
+
+    origin: str
+    size: int
+    is_vouched: bool
+    witnesses: tuple[str, ...]
+    day: str | None
+    complete_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
     """Result of one file. `problem` is a sentence if the file was not checked, else None.
 
@@ -38,6 +53,8 @@ class FileReport:
     not_checked: tuple[str, ...] = ()
     receipt: ReceiptReport | None = None
     """Report of the file's receipt; None for an export."""
+    log: LogFacts | None = None
+    """Facts about the log in an export; None without leaves of a log, or with false ones."""
 
     @property
     def code(self) -> int:
@@ -106,9 +123,19 @@ def _sound(file: FileReport, *, is_full: bool) -> str:
     signed = checked + (", and the signature of each entry." if is_full else ".")
     if file.unvouched:
         told = ", ".join(f"{key.key.kid} {key.fingerprint}" for key in file.unvouched)
-        return f"consistent in itself, keys not vouched for: {printable(told)}. Checked {signed}"
-    by = " and ".join(sorted({key.vouched_by for key in file.keys if key.vouched_by}))
-    return f"checked {signed} The {by} vouches for the keys."
+        return f"consistent in itself, keys not vouched for: {printable(told)}. Checked {signed}{_complete(file)}"
+    by = sorted({key.vouched_by for key in file.keys if key.vouched_by})
+    who = f"The {' and the '.join(by)} {'vouches' if len(by) == 1 else 'vouch'}"
+    return f"checked {signed} {who} for the keys.{_complete(file)}"
+
+
+def _complete(file: FileReport) -> str:
+    """Return the sentence about the closed day, with a space before; "" if no account has a place in one."""
+    if file.log is None or file.log.day is None or not file.log.complete_count:
+        return ""
+    count = file.log.complete_count
+    whose = "" if count == file.account_count else f" of {count} {'account' if count == 1 else 'accounts'}"
+    return f" Nothing up to day {file.log.day} is missing{whose}."
 
 
 def _sound_receipt(receipt: ReceiptReport) -> str:
@@ -136,6 +163,7 @@ def _findings_counted(file: FileReport) -> str:
 
 
 def _file(file: FileReport) -> Mapping[str, Any]:
+    """Return the report of a file as JSON. `receipt` and `log` stand only in a report that has them."""
     return {
         "file": _unicode(file.name),
         "verdict": VERDICTS[file.code],
@@ -149,6 +177,18 @@ def _file(file: FileReport) -> Mapping[str, Any]:
         "findings_left_out": file.findings_left_out,
         "not_checked": list(file.not_checked),
         **({} if file.receipt is None else {"receipt": _receipt(file.receipt)}),
+        **({} if file.log is None else {"log": _log(file.log)}),
+    }
+
+
+def _log(log: LogFacts) -> Mapping[str, Any]:
+    return {
+        "log": log.origin,
+        "size": log.size,
+        "is_vouched": log.is_vouched,
+        "witnesses": list(log.witnesses),
+        "day": log.day,
+        "complete_accounts": log.complete_count,
     }
 
 

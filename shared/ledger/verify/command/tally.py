@@ -6,21 +6,23 @@ from dataclasses import dataclass, field
 from shared.ledger.findings import Finding
 from shared.ledger.verify.command.checker import Answer
 from shared.ledger.verify.command.demands import CheckDemand
-from shared.ledger.verify.command.report import FileReport
+from shared.ledger.verify.command.headers import HeaderCheck
+from shared.ledger.verify.command.report import FileReport, LogFacts
 from shared.ledger.verify.command.trust import BY_POLICY, VouchedKey
 from shared.ledger.verify.grammar import RULE as GRAMMAR
-from shared.ledger.verify.grammar import HeaderLine
+from shared.ledger.verify.log_evidence import LogEvidence
 
 SEQ_LAST = 2**63
 FINDINGS_TOLD_MAX = 1_000
 """Largest number of findings that a report tells of one file. The others are counted."""
 ACCOUNTS_TOLD_MAX = 10_000
 """Largest number of accounts that a report tells of one file. All are counted."""
-KEYS_UNVOUCHED = "whether these keys are the ledger's: only the file itself names them (--keys)"
+KEYS_UNVOUCHED = "whether these keys are the ledger's: only the file itself names them (--policy, --keys)"
 SIGNATURES_UNCHECKED = (
     "the signature of each entry by itself: the seal of the account covers its entries through their hashes (--full)"
 )
 POLICY_UNUSED = "anything by the policy: the export has no checkpoint of a log"
+END_UNCHECKED = "whether anything is missing at the end: the export has no closed day of a log"
 LOG_UNCHECKED = "whether the ledger shows everybody the same history, and has added nothing since: only its log tells"
 
 
@@ -31,6 +33,7 @@ class Tally:
     uids: tuple[str, ...]
     accounts: list[tuple[str, int]] = field(default_factory=list)
     account_count: int = 0
+    complete_count: int = 0
     entry_count: int = 0
     findings: list[tuple[int, Finding]] = field(default_factory=list)
     left_out: int = 0
@@ -51,6 +54,7 @@ class Tally:
             for uid, seq, rule, detail in answer.get("findings", ()):
                 self.report_all(line, [Finding(uid=uid, seq=seq, rule=rule, detail=detail)])
             self._add_accounts(line, answer.get("accounts", ()))
+            self.complete_count += answer.get("complete", 0)
             self.entry_count += answer.get("entries", 0)
             self.left_out += answer.get("left_out", 0)
 
@@ -66,19 +70,20 @@ class Tally:
                 self.report_all(line, [Finding(uid=uid, seq=0, rule="identity", detail=told)])
         self._known.update(hash(uid) for uid, _ in accounts)
 
-    def report(self, name: str, header: HeaderLine, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> FileReport:
+    def report(self, name: str, check: HeaderCheck, demand: CheckDemand) -> FileReport:
         """Return the report of the file, with the findings in the order of the file."""
         return FileReport(
             name=name,
-            problem=self._problem(keys, demand),
-            ledger=header.ledger,
-            keys=keys,
+            problem=self._problem(check.keys, demand),
+            ledger=check.header.ledger,
+            keys=check.keys,
             accounts=tuple((uid, entries) for uid, entries in self.accounts),
             account_count=self.account_count,
             entry_count=self.entry_count,
             findings=tuple(_in_order(self.findings)),
             findings_left_out=self.left_out,
-            not_checked=tuple(_never_checked(header, keys, demand)),
+            not_checked=tuple(self._never_checked(check, demand)),
+            log=_log_facts(check, self.complete_count),
         )
 
     def _problem(self, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> str | None:
@@ -94,15 +99,47 @@ class Tally:
             return f"It is consistent in itself, but no policy vouches for its keys: {told}."
         return None
 
+    def _never_checked(self, check: HeaderCheck, demand: CheckDemand) -> Iterator[str]:
+        """Yield a sentence for each part that was not checked, or that no export can show."""
+        if any(key.vouched_by is None for key in check.keys):
+            yield KEYS_UNVOUCHED
+        if demand.trust.policy is not None and check.header.checkpoint is None:
+            yield POLICY_UNUSED
+        if not demand.is_full:
+            yield SIGNATURES_UNCHECKED
+        if check.evidence is None:
+            yield END_UNCHECKED
+            yield LOG_UNCHECKED
+            return
+        yield from self._unseen_in_log(check, check.evidence)
 
-def _never_checked(header: HeaderLine, keys: tuple[VouchedKey, ...], demand: CheckDemand) -> Iterator[str]:
-    if any(key.vouched_by is None for key in keys):
-        yield KEYS_UNVOUCHED
-    if demand.trust.policy is not None and header.checkpoint is None:
-        yield POLICY_UNUSED
-    if not demand.is_full:
-        yield SIGNATURES_UNCHECKED
-    yield LOG_UNCHECKED
+    def _unseen_in_log(self, check: HeaderCheck, evidence: LogEvidence) -> Iterator[str]:
+        size, newer = evidence.checkpoint.size, self.account_count - self.complete_count
+        if evidence.day is None:
+            yield END_UNCHECKED
+        elif newer > 0:
+            counted = "1 account" if newer == 1 else f"{newer} accounts"
+            yield f"whether anything is missing at the end of {counted} without a place in the closed day"
+        if any(key.vouched_by == BY_POLICY for key in check.keys):
+            yield f"whether a key has ended since entry {evidence.registry.seq} of the registry of keys"
+        if check.verdict is None or not check.verdict.witnesses:
+            yield f"whether others are shown the same log: no witness of a policy has signed its {size} leaves"
+        yield "whether the ledger has added anything since: only its log tells"
+
+
+def _log_facts(check: HeaderCheck, complete: int) -> LogFacts | None:
+    """Return the facts about the log that the header's leaves come from; None without such leaves."""
+    if check.evidence is None:
+        return None
+    checkpoint, day = check.evidence.checkpoint, check.evidence.day
+    return LogFacts(
+        origin=checkpoint.origin,
+        size=checkpoint.size,
+        is_vouched=check.is_log_vouched,
+        witnesses=() if check.verdict is None else check.verdict.witnesses,
+        day=None if day is None else day.day,
+        complete_count=complete,
+    )
 
 
 def _in_order(found: Iterable[tuple[int, Finding]]) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Keys of a verification: the keys that check signatures, and who vouches for them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 from shared.ledger.keys import PublicKey, Verifier, from_base64
-from shared.ledger.log.notes import MalformedNote, parse_note
 from shared.ledger.log.policy import MalformedPolicy, Policy, parse_policy
 
 BY_KEYS_FILE = "keys file"
@@ -64,20 +63,6 @@ def exported_keys(told: Any) -> tuple[PublicKey, ...]:
     if not keys:
         raise NotChecked("It names no keys.")
     return keys
-
-
-def vouched(keys: Iterable[PublicKey], trust: Trust) -> tuple[VouchedKey, ...]:
-    """Return the keys of a verification with the one who vouches for each."""
-    by = None if trust.keys is None else BY_KEYS_FILE
-    return tuple(VouchedKey(key=key, vouched_by=by) for key in trust.keys or keys)
-
-
-def checkpoint_problem(checkpoint: str, policy: Policy) -> str | None:
-    """Return the policy's sentence against the checkpoint in an export; None if the policy accepts the checkpoint."""
-    try:
-        return policy.verdict(parse_note(checkpoint)).problem
-    except MalformedNote as error:
-        return str(error)
 
 
 def _read_keys(name: str) -> tuple[tuple[PublicKey, ...], str]:
