@@ -13,7 +13,10 @@ from pathlib import Path
 from types import FrameType
 
 TESTS = Path(__file__).parent
-WITHOUT_EMULATORS = ("api", "architecture", "cost", "properties", "rotation", "tamper", "unit")
+WITHOUT_EMULATORS = (
+    "api", "architecture", "cost", "dependencies", "flat", "independent", "leak", "operating", "properties", "rotation",
+    "streams", "tamper", "unit",
+)  # fmt: skip
 """Folders of the second process. All others, also new ones, are run by the first."""
 HALVES = ("first", "second")
 PYTEST = (sys.executable, "-m", "pytest")

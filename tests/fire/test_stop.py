@@ -187,7 +187,7 @@ def warm(stage: Stage, server: Server, person: Person) -> None:
 
 def test_a_killed_instances_call_settles_at_what_is_written_down(stage):
     person, content = Person(stage, CREDITS), scripted(stage, "auto")
-    with started(stage, {}, {"HOLD_LIFETIME_SECONDS": "20"}) as (asker, runner):
+    with started(stage, {}, {"HOLD_LIFETIME_SECONDS": "12"}) as (asker, runner):
         with person.say(runner, content, stream=True) as response:
             lines = response.iter_lines(chunk_size=1)
             read(lines, b"delta")

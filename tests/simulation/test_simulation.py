@@ -13,8 +13,8 @@ from emulator.tools import ROOT
 from tests.simulation.simulator import Simulation
 from tests.simulation.twins import difference
 
-SEEDS, COMMANDS = 80, 400
-RESERVES = 300
+SEEDS, COMMANDS = 40, 400
+RESERVES = 150
 TWINS, TWIN_COMMANDS = range(4), 100
 SECONDS_MAX = 1_200
 

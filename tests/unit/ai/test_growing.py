@@ -9,7 +9,7 @@ from shared.ai.openai.growing import GrowingObject
 from shared.ai.openai.responses import Responses
 from shared.platform.memory.passthrough import chunk
 
-FEW, MANY = 4_000, 16_000
+FEW, MANY = 2_000, 8_000
 GROWTH_MAX = 8.0
 TRIES_MAX = 4
 """Measurements before a growth counts as too large: a neighbour on the processor may slow one down, not all."""

@@ -18,7 +18,7 @@ from tests.support.ledgers import KEYS, UID, ledger_on
 LOTS = 40
 """More lots than an account's state has, so that some stand in the rest."""
 WRITERS = 8
-EXPORTS = 6
+EXPORTS = 3
 
 
 class Interrupted(MemoryDocuments):

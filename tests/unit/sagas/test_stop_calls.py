@@ -179,7 +179,8 @@ def test_a_user_stops_the_calls_of_all_their_keys(world, here, runner):
     assert len(here.stops.by_request(OWNER, "r-1").calls) == 2
 
 
-def test_a_call_that_does_not_settle_costs_at_most_its_ceiling(world, here, runner):
+def test_a_call_that_does_not_settle_costs_at_most_its_ceiling(world, here, runner, monkeypatch):
+    monkeypatch.setattr("shared.sagas.metering.stop_calls.LOOKS_MAX", 3)
     conversation = world.conversation()
     events = runner.begun(conversation, is_deaf=True, request_id="r-1")
     began = world.clock.monotonic()

@@ -251,7 +251,8 @@ def test_a_paused_call_that_was_left_is_paid_beside_the_next_one_with_its_key(is
 
 
 def test_a_call_that_lost_its_instance_counts_as_one_that_nobody_captured():
-    world = World(scripts=[cast("Any", Gate()), says(*WORDS, usage=REPORT.usage)], profile="auto", ping_seconds=0.02)
+    gate = Gate(*REST)
+    world = World(scripts=[cast("Any", gate), says(*WORDS, usage=REPORT.usage)], profile="auto", ping_seconds=0.02)
     request = world.request(world.conversation(world.user()), key="k")
     lost = world.turn.run(request)
     next(event for event in lost if event != Ping())
@@ -264,6 +265,7 @@ def test_a_call_that_lost_its_instance_counts_as_one_that_nobody_captured():
     assert world.charges() == [REPORTED]
     world.losses.see(ANN, entries)
     assert world.losses.window(ANN).of("crashed").count == 1
+    gate.open()
     with pytest.raises(StillRunning):
         list(lost)
 
