@@ -3,8 +3,9 @@
 from flask import Request
 
 from functions.http.errors import AnonymousForbidden, ScopeMissing
-from functions.http.routes import Access, Route
+from functions.http.routes import READ_USERS, Access, Route
 from shared.bootstrap import Services
+from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.users import roles
 from shared.users.ports import AppCheckFailed, Unauthenticated
@@ -25,6 +26,17 @@ def authenticate(services: Services, request: Request, access: Access) -> Princi
     _check_app(services, request.headers.get(APP_CHECK_HEADER, ""))
     token = bearer_token(header)
     return services.ports.identity().verify(token, is_fresh=bool(access.roles))
+
+
+def is_operator(services: Services, request: Request) -> bool:
+    """Return True if a public route was called with the token of an operator. Any other token counts as none."""
+    if not credential(request):
+        return False
+    try:
+        roles.require(authenticate(services, request, READ_USERS), roles.READ_USERS)
+    except DomainError:
+        return False
+    return True
 
 
 def credential(request: Request) -> str:

@@ -4,8 +4,11 @@ import sys
 import time
 from typing import Any
 
+from flask import request
 from marshmallow import fields
 
+from functions.http.auth import is_operator
+from functions.http.closed_day_status import closed_day
 from functions.http.fields import Answer, Choice
 from functions.http.root import NAME, VERSION
 from functions.http.routes import ANYBODY, Call, Routes
@@ -46,11 +49,47 @@ class Component(Answer):
     latency_ms = fields.Integer(required=True)
 
 
+class SampleOut(Answer):
+    """Numbers of the random accounts of a closed day that were verified from their first entry.
+
+    `passed_over` accounts had more entries than the budget had left.
+    """
+
+    day = fields.String(required=True)
+    at = fields.String(required=True)
+    accounts = fields.Integer(required=True)
+    entries = fields.Integer(required=True)
+    findings = fields.Integer(required=True)
+    passed_over = fields.Integer(required=True)
+
+
+class ClosedDayOut(Answer):
+    """State of the close of days. All fields but `status` are for operators, and stand there once a day is closed.
+
+    `late`: a day that has ended is not closed. `degraded`: the books of the day differ, or its record is broken.
+    """
+
+    status = Choice("ok", "late", "degraded", "unavailable", required=True)
+    day = fields.String()
+    tree_size = fields.Integer()
+    root = fields.String()
+    accounts = fields.Integer()
+    differences = fields.List(fields.String())
+    sample = fields.Nested(SampleOut)
+
+
+class Components(Answer):
+    """Parts of the backend."""
+
+    store = fields.Nested(Component, required=True)
+    closed_day = fields.Nested(ClosedDayOut, required=True)
+
+
 class Status(Answer):
     """State of the whole backend and of its parts."""
 
     status = Choice("ok", "degraded", required=True)
-    components = fields.Dict(keys=fields.String(), values=fields.Nested(Component), required=True)
+    components = fields.Nested(Components, required=True)
 
 
 @routes.get("/monitoring/health", access=ANYBODY, answer=Health)
@@ -78,9 +117,13 @@ def info(call: Call) -> Any:
 
 @routes.get("/monitoring/status", access=ANYBODY, answer=Status)
 def status(call: Call) -> Any:
-    """Check whether the parts answer that every call needs."""
+    """Check whether the parts answer that every call needs. An operator's token shows the last closed day too."""
     store = _probe(call.services.ports.documents())
-    return {"status": "ok" if store["status"] == "ok" else "degraded", "components": {"store": store}}
+    day = closed_day(call.services, has_details=is_operator(call.services, request))
+    return {
+        "status": "ok" if store["status"] == "ok" else "degraded",
+        "components": {"store": store, "closed_day": day},
+    }
 
 
 def _probe(documents: Documents) -> dict[str, Any]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from shared.bootstrap.services import Services
     from shared.sagas.accounts.checkpoint_sweep import CheckpointSweep
     from shared.sagas.accounts.day_close import DayClose
+    from shared.sagas.accounts.day_sample import SampleSweep
     from shared.sagas.accounts.key_rotation import KeyRotation
     from shared.sagas.accounts.leaving_sweep import LeavingJobs
     from shared.sagas.accounts.ledger_sweep import LedgerJobs
@@ -48,6 +49,15 @@ class JobWorkers:
         credits_, ports = self.services.credits, self.services.ports
         seals = AccountSeals(credits_.keys, self.services.settings.ledger_id)
         return DayClose(ports.documents(), credits_.days, seals, credits_.watch, ports.alerts(), self.services.clock)
+
+    @part
+    def sample(self) -> "SampleSweep":
+        """Build the worker that verifies a random sample of accounts."""
+        from shared.sagas.accounts.day_sample import SampleSweep
+
+        credits_ = self.services.credits
+        documents, clock = self.services.ports.documents(), self.services.clock
+        return SampleSweep(documents, credits_.days, credits_.ledger, credits_.watch, clock)
 
     @part
     def checkpoints(self) -> "CheckpointSweep":
@@ -272,6 +282,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             30,
             "Log the sum of the platform's losses on each model.",
             lambda workers: workers.ledger.report_losses,
+        ),
+        JobEntry(
+            "day_sample",
+            60,
+            "Verify random accounts of the last closed day from their first entry, and compare them with the day.",
+            lambda workers: workers.sample.verify,
         ),
         JobEntry(
             "reconcile_users",

@@ -218,6 +218,7 @@ BOUNDED = {
     "image_tasks": "a task is one message, or one ending",
     "agent_tasks": "a task is one message",
     "keys": "in pages with a stored position: see test_key_rotation",
+    "day_sample": "an account with more entries than are left is passed over: see test_day_sample",
     "key_registry": "the registry is one document, and few entries",
     "checkpoint": "a run signs one head, and anchors tiles in bounded parts: see test_signer",
     "lost_accounts": "an account without a document is one alert, and its audit has a limit",
