@@ -49,7 +49,7 @@ class DaySample:
 
 
 @dataclass(slots=True, eq=False, repr=False)
-class _Drawn:
+class _AccountDraws:
     """Accounts that were drawn from a closed day, with the pages that were read for them."""
 
     days: DayStore
@@ -99,7 +99,7 @@ class SampleSweep:
         if not day or run.cursor == day:
             return
         closed = self._days.closed(day)
-        drawn = _Drawn(self._days, closed, self._draw)
+        drawn = _AccountDraws(self._days, closed, self._draw)
         sample = DaySample(day=day, at=self._clock.now())
         wanted = min(ACCOUNTS_MAX, closed.record.totals.accounts)
         for _ in range(DRAWS_MAX):
