@@ -1,6 +1,6 @@
 """Random sample of the last closed day: accounts that are verified from their first entry, within a stated budget.
 
-The nightly audit goes on from positions that stand beside the accounts. The sample uses none of them: it verifies the
+The nightly audit continues from positions that stand beside the accounts. The sample uses no position: it verifies the
 whole journal of an account, and holds the journal against the account's leaf of the closed day.
 """
 
