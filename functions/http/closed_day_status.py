@@ -57,5 +57,5 @@ def _sample(services: Services) -> dict[str, Any] | None:
 
 
 def _due_day(services: Services) -> str:
-    """Return the last day that must be closed by now."""
+    """Return the last day whose close is due."""
     return to_datetime(Millis(services.clock.now() - DAY - LATE_AFTER)).date().isoformat()
