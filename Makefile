@@ -269,7 +269,7 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain release-log keys end-key keep-key key-uses reseal-account drain undrain log-key log-status restore-log dead-events
+.PHONY: explain release-log keys end-key keep-key key-uses reseal-account drain undrain log-key log-status export-log restore-log dead-events
 .PHONY: resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
 WHO ?=
 SINCE ?=
@@ -315,6 +315,9 @@ log-key: setup  ## prints the policy that names the transparency log; VERSION=�
 
 log-status: setup  ## compares the transparency log with its anchors
 	@exec $(PYTHON) -m $(OPERATE) log-status
+
+export-log: setup  ## FILE=… writes all entries up to the newest checkpoint, or goes on with a file that was interrupted
+	@exec $(PYTHON) -m $(OPERATE) export-log -- "$(FILE)"
 
 restore-log: setup  ## BY=… REASON=… brings the log of a restored database back from its anchors (docs/operating/restore.md)
 	@exec $(PYTHON) -m $(OPERATE) restore-log -- "$(BY)" "$(REASON)"

@@ -1,9 +1,10 @@
 """Commands of operating procedures: explain an account, drain, dead events, models, prices, keys, migrations."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.operating import accounts, drains, events, logs, migrating, models, signing_keys, wallets
+from functions.operating import accounts, drains, events, log_files, logs, migrating, models, signing_keys, wallets
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # what add_subparsers returns
@@ -54,6 +55,9 @@ def _add_log_commands(commands: "Commands") -> None:
     key.add_argument("version", nargs="?", metavar="KEY_VERSION", help="of a key in Cloud KMS that is to sign the log")
     key.set_defaults(run=logs.log_key)
     commands.add_parser("log-status", help="compare the log with its anchors").set_defaults(run=logs.log_status)
+    export = commands.add_parser("export-log", help="write all entries up to the newest checkpoint, for auditors")
+    export.add_argument("file", type=Path, metavar="FILE", help="a new file, or one that was interrupted")
+    export.set_defaults(run=log_files.export_log)
     restore = commands.add_parser("restore-log", help="bring the log of a restored database back from its anchors")
     restore.add_argument("by", metavar="BY", help="who restored, for ever in the log: a name or a role")
     restore.add_argument("reason", metavar="REASON", help="why, for ever in the log: no personal data of customers")

@@ -44,7 +44,7 @@ def export_lines(documents: Documents, keys: KeyRing, ledger: str, uid: Uid) -> 
     yield from account.lines()
 
 
-def header_record(keys: KeyRing, ledger: str, evidence: Mapping[str, Json]) -> Mapping[str, object]:
+def header_record(keys: KeyRing, ledger: str, evidence: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the header of an export, sealed by the signing key. `evidence` has the optional fields, read before."""
     header = {
         "type": "header",
@@ -92,7 +92,7 @@ class _AccountExport:
         notes = self._archive.notes(self._uid, entries)
         for entry in entries:
             note = notes.get(entry.seq)
-            yield _line(_entry(entry) if note is None else {**_entry(entry), "note": note})
+            yield _line(entry_record(entry) if note is None else {**entry_record(entry), "note": note})
 
     def _settled_lots(self) -> Generator[str, None, dict[str, Document]]:
         """Return the archived lots as of the account's last entry. Yield the entries that had to be followed for that.
@@ -158,7 +158,8 @@ def account_record(stored: StoredAccount) -> Mapping[str, object]:
     }
 
 
-def _entry(entry: StoredEntry) -> Mapping[str, object]:
+def entry_record(entry: StoredEntry) -> Mapping[str, Json]:
+    """Return the entry's line of an export, without the note."""
     return {
         "type": "entry",
         "schema": entry.schema if _is_exact(entry.schema) else -1,

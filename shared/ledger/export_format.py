@@ -6,9 +6,9 @@ each of them once: the account's place in a closed day, the account's entries fr
 their ids, archived holds in the order of the entries that ended them, and the account. Since keys are sorted, the first
 key of a line tells the type.
 
-- header `{checkpoint?, format, keys, ledger, log?, seal, type, version}`: `format` is `ics-export`, `version` is 2. A
-  key of `keys` is `{alg, kid, public_key, since, until?}`. `seal` is `kid:signature` of `header_message`, by a key in
-  `keys`. `checkpoint` is a signed checkpoint of the transparency log.
+- header `{checkpoint?, format, keys, ledger, log?, scope?, seal, type, version}`: `format` is `ics-export`, `version`
+  is 2. A key of `keys` is `{alg, kid, public_key, since, until?}`. `seal` is `kid:signature` of `header_message`, by a
+  key in `keys`. `checkpoint` is a signed checkpoint of the transparency log.
 - `log` of a header `{day?, keys}` has leaves of that checkpoint with their inclusion proofs (RFC 6962); a hash is the
   base64 of 32 bytes. `keys` are the first entries of the registry of keys, `{body, hashes, index, signature}`, and
   `day` is the statement of a closed day, `{hashes, index, seal, statement}`. See `log.leaves.typed_leaf`.
@@ -26,6 +26,15 @@ key of a line tells the type.
   `seal` is `kid:signature` of `account_documents.seal_message`. `plain` has the fields that the seal does not cover,
   without the fields that are None.
 
+An export with the scope `log` has the entries of all accounts up to one size of the log, and no states. For each
+account it has the places of the entries in the log, the entries, and the account's last line; then the other leaves.
+
+- runs `{runs, type, uid}`: pairs of an entry's number and the index of the entry's leaf. The leaves of the entries up
+  to the next pair follow one another. A line has up to `RUNS_AT_ONCE` pairs, and an account as many lines as needed.
+- logged `{last, type, uid}`: the log has the entries 1 to `last` of the account.
+- leaf `{data, index, type}`: a leaf of another kind, as text. See `log.leaves.typed_leaf`.
+- gap `{hashes, index, type}`: hashes of leaves, from leaf `index` on, whose entries no account has any more.
+
 Texts are UTF-8; base64 is standard and padded. Version 1 had no archive, and its header named one user.
 """
 
@@ -36,6 +45,11 @@ from shared.kernel.canonical import canonical
 
 FORMAT = "ics-export"
 FORMAT_VERSION = 2
+LOG_SCOPE = "log"
+"""Scope in the header of an export of everything up to one size of the log."""
+RUNS_AT_ONCE = 1_000
+HASHES_AT_ONCE = 256
+"""Most hashes of a gap's line: those of one tile."""
 HEADER_CONTEXT = b"ics-export-v2:"
 """Context of the header's signature, so that the signature passes for no other kind."""
 

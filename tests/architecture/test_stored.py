@@ -33,6 +33,7 @@ from shared.kernel.watching import Listener
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
 from shared.ledger.log.tiles import TILE_WIDTH
 from shared.ledger.log.typed_leaves import queue_leaf
+from shared.ledger.log_export import LogExport
 from shared.ledger.rest import LOTS_MAX
 from shared.payments.ports import Notice
 from shared.payments.store import PaymentFilter
@@ -471,6 +472,7 @@ def _leave(services, uid):
     services.jobs.run_schedule("every_minute")
     services.jobs.run_schedule("every_day")
     assert services.credits.days.path(uid) is not None
+    assert [*LogExport(services.ports.documents(), services.credits.keys, "test").lines(10)]
     services.credits.watch.found(uid, 1, "hash")
     services.leaving.leave(uid)
     services.clock.advance(2 * DAY)

@@ -123,7 +123,7 @@ class ExportAudit:
             self._audit(record.uid).begin_at(record)
         elif isinstance(record, LotLine | HoldLine):
             self._audit(record.uid).check_part(record)
-        else:
+        elif isinstance(record, AccountLine):
             self.accounts += 1
             self._audit(record.uid).finish(record)
             self._leave_account()

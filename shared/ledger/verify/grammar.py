@@ -4,18 +4,19 @@
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import orjson
 
 from shared.kernel.canonical import NotCanonical, parse_canonical
-from shared.ledger.export_format import FORMAT, FORMAT_VERSION
+from shared.ledger.export_format import FORMAT, FORMAT_VERSION, HASHES_AT_ONCE, LOG_SCOPE, RUNS_AT_ONCE
+from shared.ledger.verify.log_lines import GapLine, LeafLine, LoggedLine, LogLine, RunsLine
 
 RULE = "grammar"
-_FLAT = ("lot", "hold")
-"""Types of lines whose shape leaves no value outside the profile: they have texts and integers alone."""
+_FLAT = ("lot", "hold", "runs", "logged", "leaf", "gap")
+"""Types of lines whose shape leaves no value outside the profile: they have texts, integers and lists of them."""
 ALGORITHM = "Ed25519"
 LINE_BYTES_MAX = 8 * 2**20
 """Largest size of a line. A document has at most 1 MiB, and escaping makes a text at most six times as long."""
@@ -88,6 +89,8 @@ class HeaderLine(NamedTuple):
     checkpoint: str | None
     fields: Mapping[str, Any]
     log: LoggedLeaves | None = None
+    scope: str | None = None
+    """`LOG_SCOPE` for an export of the log; None for an export of accounts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class AccountLine(NamedTuple):
     version: int
 
 
-Line: TypeAlias = HeaderLine | DayLine | EntryLine | LotLine | HoldLine | AccountLine
+Line: TypeAlias = HeaderLine | DayLine | EntryLine | LotLine | HoldLine | AccountLine | LogLine
 
 _ENTRY = ("body", "hash", "kind", "schema", "seq", "signature", "type")
 _SHAPES: Mapping[str, Mapping[str, type]] = {
@@ -162,6 +165,10 @@ _SHAPES: Mapping[str, Mapping[str, type]] = {
     "header": {"format": str, "keys": list, "ledger": str, "seal": str, "type": str, "version": int},
     "key": {"alg": str, "kid": str, "public_key": str, "since": str},
     "note": {"salt": str, "text": str},
+    "runs": {"runs": list, "type": str, "uid": str},
+    "logged": {"last": int, "type": str, "uid": str},
+    "leaf": {"data": str, "index": int, "type": str},
+    "gap": {"hashes": list, "index": int, "type": str},
     "log": {"keys": list},
     "logged key": {"body": str, "hashes": list, "index": int, "signature": str},
     "logged day": {"hashes": list, "index": int, "seal": str, "statement": str},
@@ -180,7 +187,7 @@ _SHAPES: Mapping[str, Mapping[str, type]] = {
 }
 _OPTIONAL: Mapping[str, Mapping[str, type]] = {
     "lot": {"rest_order": str},
-    "header": {"checkpoint": str, "log": dict},
+    "header": {"checkpoint": str, "log": dict, "scope": str},
     "key": {"until": str},
     "log": {"day": dict},
 }
@@ -244,23 +251,46 @@ def _check_values(line: bytes) -> None:
 def _other(record: dict[str, Any]) -> Line:
     """Return the record of an object that is no plain entry. Raises NotGrammatical."""
     kind = record.get("type")
-    if kind == "entry":
-        return _noted_entry(record)
-    if kind == "lot":
-        _check_shape("lot", record)
-        return LotLine(record["id"], record["state"], record["uid"], record.get("rest_order"))
-    if kind == "hold":
-        _check_shape("hold", record)
-        return HoldLine(record["seq"], record["state"], record["uid"])
-    if kind == "account":
-        return _account(record)
-    if kind == "day":
-        _check_shape("day", record)
-        del record["type"]
-        return DayLine(**{**record, "hashes": _hashes(record["hashes"])})
-    if kind == "header":
-        return _header(record)
-    raise NotGrammatical("the line is of no known type")
+    if type(kind) is not str or kind not in _PARSERS:
+        raise NotGrammatical("the line is of no known type")
+    return _PARSERS[kind](record)
+
+
+def _lot(record: dict[str, Any]) -> LotLine:
+    _check_shape("lot", record)
+    return LotLine(record["id"], record["state"], record["uid"], record.get("rest_order"))
+
+
+def _hold(record: dict[str, Any]) -> HoldLine:
+    _check_shape("hold", record)
+    return HoldLine(record["seq"], record["state"], record["uid"])
+
+
+def _day(record: dict[str, Any]) -> DayLine:
+    _check_shape("day", record)
+    del record["type"]
+    return DayLine(**{**record, "hashes": _hashes(record["hashes"])})
+
+
+def _log_line(record: dict[str, Any]) -> LogLine:
+    """Return the record of a line that only an export of the log has. Raises NotGrammatical."""
+    kind = record["type"]
+    _check_shape(kind, record)
+    del record["type"]
+    if kind == "logged":
+        return LoggedLine(**record)
+    if kind == "leaf":
+        return LeafLine(**record)
+    if kind == "gap":
+        return GapLine(hashes=_hashes(record["hashes"], HASHES_AT_ONCE), index=record["index"])
+    pairs = record["runs"]
+    if not 1 <= len(pairs) <= RUNS_AT_ONCE or any(not _is_pair(each) for each in pairs):
+        raise NotGrammatical(f"runs are not 1 to {RUNS_AT_ONCE} pairs of integers")
+    return RunsLine(**record)
+
+
+def _is_pair(told: Any) -> bool:
+    return type(told) is list and [type(each) for each in told] == [int, int]
 
 
 def _entry(body: Any, hash_: Any, kind: Any, schema: Any, seq: Any, signature: Any, of: Any) -> EntryLine:
@@ -288,6 +318,7 @@ def _account(record: dict[str, Any]) -> AccountLine:
 
 
 def _header(record: dict[str, Any]) -> HeaderLine:
+    """Return the header. Raises OldExport for version 1, NotGrammatical."""
     if record.get("format") == FORMAT and record.get("version") == 1:
         raise OldExport(1)
     _check_shape("header", record)
@@ -299,7 +330,10 @@ def _header(record: dict[str, Any]) -> HeaderLine:
     log = _logged_leaves(record["log"]) if "log" in record else None
     if log is not None and "checkpoint" not in record:
         raise NotGrammatical("the header has leaves of a log and no checkpoint")
-    return HeaderLine(record["ledger"], keys, record["seal"], record.get("checkpoint"), record, log)
+    scope = record.get("scope")
+    if scope is not None and (scope != LOG_SCOPE or log is None):
+        raise NotGrammatical("the scope of the export is unknown, or its header has no leaves of a log")
+    return HeaderLine(record["ledger"], keys, record["seal"], record.get("checkpoint"), record, log, scope)
 
 
 def _logged_leaves(record: dict[str, Any]) -> LoggedLeaves:
@@ -315,9 +349,9 @@ def _logged_leaves(record: dict[str, Any]) -> LoggedLeaves:
     return LoggedLeaves(keys, LoggedDay(**{**record["day"], "hashes": _hashes(record["day"]["hashes"])}))
 
 
-def _hashes(told: list[Any]) -> tuple[str, ...]:
-    if len(told) > HASHES_MAX or any(type(each) is not str or _HASH(each) is None for each in told):
-        raise NotGrammatical(f"a proof is not up to {HASHES_MAX} hashes, each the base64 of 32 bytes")
+def _hashes(told: list[Any], most: int = HASHES_MAX) -> tuple[str, ...]:
+    if len(told) > most or any(type(each) is not str or _HASH(each) is None for each in told):
+        raise NotGrammatical(f"there are not up to {most} hashes, each the base64 of 32 bytes")
     return tuple(told)
 
 
@@ -342,3 +376,15 @@ def _check_shape(name: str, record: Mapping[str, Any]) -> None:
     if told != shape:
         wrong = sorted(key for key in shape.keys() | told.keys() if shape.get(key) is not told.get(key))
         raise NotGrammatical(f"a {name} has a wrong {wrong[0]}")
+
+
+_PARSERS: Mapping[str, Callable[[dict[str, Any]], Line]] = {
+    "entry": _noted_entry,
+    "day": _day,
+    "lot": _lot,
+    "hold": _hold,
+    "account": _account,
+    "header": _header,
+    **dict.fromkeys(("runs", "logged", "leaf", "gap"), _log_line),
+}
+"""Parsers of the lines by type."""

@@ -61,6 +61,8 @@ class LineOrder:
             self._take_part(_HOLDS, line.uid, line.seq)
         elif type(line) is AccountLine:
             self._take_account(line)
+        elif not is_header:
+            raise NotGrammatical("the line is no line of an export of accounts")
 
     def end(self) -> None:
         """Raise NotGrammatical if the lines end too early."""

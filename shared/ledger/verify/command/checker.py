@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.ledger.findings import Finding
-from shared.ledger.keys import PublicKey, Verifier
+from shared.ledger.keys import PublicKey, Verifier, to_base64
 from shared.ledger.verify.command.entry_lines import EntryLines
 from shared.ledger.verify.exports import ExportAudit
 from shared.ledger.verify.grammar import HeaderLine, parse_line
+from shared.ledger.verify.log_exports import LogExportAudit
 
 ANSWER_FINDINGS_MAX = 200
 """Largest number of findings in one answer. The others are counted."""
@@ -18,7 +19,9 @@ Answer = Mapping[str, Any]
 """Answer to a job. `line` is the first line of the unit.
 
 `{"line", "accounts": [[uid, entries], …], "complete", "entries", "findings": [[uid, seq, rule, detail], …],
-"left_out"}`; `complete` of the accounts have all entries up to the header's closed day.
+"left_out"}`; `complete` of the accounts have all entries up to the header's closed day. For an export of the log also
+`leaves`, `[[index, hashes in base64], …]`, and the numbers of the other leaves: `bare`, of which the lines have the
+hash alone, and `key_leaves`, entries of the registry of keys.
 """
 
 
@@ -36,7 +39,7 @@ class OpenedExport:
 class OpenPart:
     """Unfinished account, with the number of findings and entries that earlier answers told."""
 
-    audit: ExportAudit
+    audit: ExportAudit | LogExportAudit
     findings: int = 0
     entries: int = 0
 
@@ -77,7 +80,7 @@ class UnitChecker:
         _read(audit, data)
         audit.close()
         answer = _answer(options, audit.findings, entries=audit.entries, accounts=audit.finished)
-        return {**answer, "complete": audit.complete}
+        return {**answer, "complete": audit.complete, **_taken_leaves(audit)}
 
     def _check_part(self, options: Mapping[str, Any], data: bytes) -> Answer:
         """Read a part of an account behind the parts before, and answer what was found since the last part."""
@@ -93,7 +96,7 @@ class UnitChecker:
         part.findings, part.entries = len(found), entries
         part.audit.finished.clear()
         complete, part.audit.complete = part.audit.complete, 0
-        return {**answer, "complete": complete}
+        return {**answer, "complete": complete, **_taken_leaves(part.audit)}
 
     def _check_entries(self, options: Mapping[str, Any], data: bytes) -> Answer:
         lines = EntryLines(self._opened.verifier, is_full=self._opened.is_full, first_line=options["first_line"])
@@ -102,9 +105,10 @@ class UnitChecker:
         answer = _answer(options, lines.findings, entries=0, accounts=())
         return {**answer, "left_out": answer["left_out"] + lines.left_out}
 
-    def _audit(self, options: Mapping[str, Any], *, is_fold_only: bool = False) -> ExportAudit:
+    def _audit(self, options: Mapping[str, Any], *, is_fold_only: bool = False) -> ExportAudit | LogExportAudit:
         export = self._opened
-        audit = ExportAudit(verifier=export.verifier, now=export.now, is_full=export.is_full and not is_fold_only)
+        made = ExportAudit if export.header.scope is None else LogExportAudit
+        audit = made(verifier=export.verifier, now=export.now, is_full=export.is_full and not is_fold_only)
         audit.go_on_behind(export.header, options["first_line"], is_fold_only=is_fold_only)
         return audit
 
@@ -114,7 +118,18 @@ class UnitChecker:
         return self._export
 
 
-def _read(audit: ExportAudit, data: bytes) -> None:
+def _taken_leaves(audit: ExportAudit | LogExportAudit) -> Mapping[str, Any]:
+    """Take the leaves of an export of the log from the audit, as the answer tells them. Empty for accounts."""
+    if isinstance(audit, ExportAudit):
+        return {}
+    leaves = [(run.index, to_base64(bytes(run.hashes))) for run in audit.leaves]
+    told = {"leaves": leaves, "bare": audit.bare, "key_leaves": audit.key_leaves}
+    audit.bare = audit.key_leaves = 0
+    audit.leaves.clear()
+    return told
+
+
+def _read(audit: ExportAudit | LogExportAudit, data: bytes) -> None:
     for line in io.BytesIO(data):
         audit.read(line)
 

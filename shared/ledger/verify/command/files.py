@@ -1,6 +1,7 @@
 """Verification of one file: its header, and its units on workers; or a receipt."""
 
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from typing import BinaryIO
 
 from shared.ledger.findings import Finding
@@ -8,10 +9,11 @@ from shared.ledger.log.proof_receipts import RECEIPT_CHARS_MAX, NoReceipt
 from shared.ledger.verify.command.crew import Crew
 from shared.ledger.verify.command.demands import CheckDemand
 from shared.ledger.verify.command.headers import HeaderCheck, check_header
+from shared.ledger.verify.command.log_roots import LogLeaves
 from shared.ledger.verify.command.report import FileReport
 from shared.ledger.verify.command.tally import Tally
 from shared.ledger.verify.command.trust import NotChecked, VouchedKey
-from shared.ledger.verify.command.units import Unit, units
+from shared.ledger.verify.command.units import ACCOUNT_MARK, LOGGED_MARK, Unit, units
 from shared.ledger.verify.command.workers import UnitJob, Workers
 from shared.ledger.verify.grammar import LINE_BYTES_MAX, HeaderLine, NotGrammatical, OldExport, parse_line
 from shared.ledger.verify.receipt import Demands, ReceiptReport, check_receipt
@@ -53,15 +55,20 @@ def _verify_export(
     read: Callable[[int], None],
 ) -> FileReport:
     """Verify the accounts behind the header, whose line and check are given."""
-    tally = Tally(uids=demand.uids)
-    tally.report_all(HEADER_LINE, check.findings)
-    workers, parts = crew.workers_for(units(file, HEADER_LINE + 1, read))
-    _open(workers, line, check.keys, demand)
-    for unit in parts:
-        _submit(workers, unit)
-        tally.add_all(workers.ready())
-    tally.add_all(workers.rest())
-    return tally.report(name, check, demand)
+    is_of_log = check.header.scope is not None
+    with closing(LogLeaves()) if is_of_log else nullcontext() as leaves:
+        tally = Tally(uids=demand.uids, leaves=leaves)
+        tally.report_all(HEADER_LINE, check.findings)
+        mark = LOGGED_MARK if is_of_log else ACCOUNT_MARK
+        workers, parts = crew.workers_for(units(file, HEADER_LINE + 1, read, mark))
+        _open(workers, line, check.keys, demand)
+        for unit in parts:
+            _submit(workers, unit)
+            tally.add_all(workers.ready())
+        tally.add_all(workers.rest())
+        if check.evidence is not None:
+            tally.compare_leaves(check.evidence)
+        return tally.report(name, check, demand)
 
 
 def _header(line: bytes) -> HeaderLine | None:

@@ -31,6 +31,8 @@ class LogFacts:
     witnesses: tuple[str, ...]
     day: str | None
     complete_count: int
+    is_whole: bool = False
+    """True if the file has all leaves of the log, and their root was compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,10 @@ def printable(text: str) -> str:
 def _sound(file: FileReport, *, is_full: bool) -> str:
     if file.receipt is not None:
         return _sound_receipt(file.receipt)
-    checked = f"{_scope(file)}: every hash, link and law, and the seal of each account"
+    laws = "every hash, link and law, and the seal of each account"
+    if file.log is not None and file.log.is_whole:
+        laws = f"every hash, link and law, and the root of all {file.log.size} leaves of the log {file.log.origin}"
+    checked = f"{_scope(file)}: {printable(laws)}"
     signed = checked + (", and the signature of each entry." if is_full else ".")
     if file.unvouched:
         told = ", ".join(f"{key.key.kid} {key.fingerprint}" for key in file.unvouched)
@@ -189,6 +194,7 @@ def _log(log: LogFacts) -> Mapping[str, Any]:
         "witnesses": list(log.witnesses),
         "day": log.day,
         "complete_accounts": log.complete_count,
+        "is_whole": log.is_whole,
     }
 
 

@@ -7,6 +7,7 @@ from shared.ledger.findings import Finding
 from shared.ledger.verify.command.checker import Answer
 from shared.ledger.verify.command.demands import CheckDemand
 from shared.ledger.verify.command.headers import HeaderCheck
+from shared.ledger.verify.command.log_roots import LogLeaves
 from shared.ledger.verify.command.report import FileReport, LogFacts
 from shared.ledger.verify.command.trust import BY_POLICY, VouchedKey
 from shared.ledger.verify.grammar import RULE as GRAMMAR
@@ -22,6 +23,10 @@ SIGNATURES_UNCHECKED = (
     "the signature of each entry by itself: the seal of the account covers its entries through their hashes (--full)"
 )
 POLICY_UNUSED = "anything by the policy: the export has no checkpoint of a log"
+LEAVES_UNCHECKED = (
+    "the signature of each entry by itself: the root of the log covers the entries with their signatures (--full)"
+)
+STATES_UNCHECKED = "the states of accounts, and archived lots and holds: this is an export of the log's entries"
 END_UNCHECKED = "whether anything is missing at the end: the export has no closed day of a log"
 LOG_UNCHECKED = "whether the ledger shows everybody the same history, and has added nothing since: only its log tells"
 
@@ -34,6 +39,10 @@ class Tally:
     accounts: list[tuple[str, int]] = field(default_factory=list)
     account_count: int = 0
     complete_count: int = 0
+    bare_count: int = 0
+    key_count: int = 0
+    leaves: LogLeaves | None = None
+    """Leaves of an export of the log; None for accounts."""
     entry_count: int = 0
     findings: list[tuple[int, Finding]] = field(default_factory=list)
     left_out: int = 0
@@ -56,7 +65,20 @@ class Tally:
             self._add_accounts(line, answer.get("accounts", ()))
             self.complete_count += answer.get("complete", 0)
             self.entry_count += answer.get("entries", 0)
+            self.bare_count += answer.get("bare", 0)
+            self.key_count += answer.get("key_leaves", 0)
+            if self.leaves is not None:
+                self.leaves.add_all(answer.get("leaves", ()))
             self.left_out += answer.get("left_out", 0)
+
+    def compare_leaves(self, evidence: LogEvidence) -> None:
+        """Report leaves of an export of the log that the checkpoint or the header has not. Accounts have none."""
+        problem = None if self.leaves is None else self.leaves.problem(evidence.checkpoint)
+        if problem is not None:
+            self.report_all(SEQ_LAST, [Finding(uid="", seq=0, rule="root", detail=problem)])
+        if self.key_count > evidence.registry.seq:
+            told = f"the log has {self.key_count} entries of the registry of keys, the header {evidence.registry.seq}"
+            self.report_all(SEQ_LAST, [Finding(uid="", seq=0, rule="registry", detail=told)])
 
     def _add_accounts(self, line: int, accounts: Sequence[tuple[str, int]]) -> None:
         """Add the accounts of one unit. The unit's own checker has found an account that stands twice in the unit."""
@@ -106,7 +128,7 @@ class Tally:
         if demand.trust.policy is not None and check.header.checkpoint is None:
             yield POLICY_UNUSED
         if not demand.is_full:
-            yield SIGNATURES_UNCHECKED
+            yield SIGNATURES_UNCHECKED if check.header.scope is None else LEAVES_UNCHECKED
         if check.evidence is None:
             yield END_UNCHECKED
             yield LOG_UNCHECKED
@@ -114,8 +136,13 @@ class Tally:
         yield from self._unseen_in_log(check, check.evidence)
 
     def _unseen_in_log(self, check: HeaderCheck, evidence: LogEvidence) -> Iterator[str]:
+        """Yield a sentence for each part that the leaves of the log in this file do not show."""
         size, newer = evidence.checkpoint.size, self.account_count - self.complete_count
-        if evidence.day is None:
+        if check.header.scope is not None:
+            yield STATES_UNCHECKED
+            if self.bare_count:
+                yield f"the entries of {self.bare_count} leaves, of which the file has the hash alone"
+        elif evidence.day is None:
             yield END_UNCHECKED
         elif newer > 0:
             counted = "1 account" if newer == 1 else f"{newer} accounts"
@@ -139,6 +166,7 @@ def _log_facts(check: HeaderCheck, complete: int) -> LogFacts | None:
         witnesses=() if check.verdict is None else check.verdict.witnesses,
         day=None if day is None else day.day,
         complete_count=complete,
+        is_whole=check.header.scope is not None,
     )
 
 

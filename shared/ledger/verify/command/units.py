@@ -12,6 +12,8 @@ from shared.ledger.verify.grammar import LINE_BYTES_MAX
 
 ACCOUNT_MARK = b'"type":"account"'
 """Bytes that only the line of an account holds. Inside a string of JSON the quotes are escaped."""
+LOGGED_MARK = b'"type":"logged"'
+"""The same in an export of the log."""
 UNIT_BYTES = 1 << 19
 """Number of bytes behind which a unit ends at the next account's end."""
 PART_BYTES = 1 << 20
@@ -37,12 +39,16 @@ class Unit:
         return self.is_first and self.is_last
 
 
-def units(file: BinaryIO, first_line: int, progress: Callable[[int], None]) -> Iterator[Unit]:
+def units(
+    file: BinaryIO, first_line: int, progress: Callable[[int], None], mark: bytes = ACCOUNT_MARK
+) -> Iterator[Unit]:
     """Yield the units of the rest of a file, which begins with an account. `progress` gets the bytes of each read.
+
+    `mark` stands in the last line of each account.
 
     Behind a line that is longer than any line of an export, nothing is read. Raises the file's OSError.
     """
-    cutter = _Cutter(first_line)
+    cutter = _Cutter(first_line, mark)
     while not cutter.is_line_too_long and (block := file.read(UNIT_BYTES)):
         progress(len(block))
         yield from cutter.take(block)
@@ -52,8 +58,9 @@ def units(file: BinaryIO, first_line: int, progress: Callable[[int], None]) -> I
 class _Cutter:
     """Cutter of blocks into units. Holds the lines since the last unit, and the begun line behind them."""
 
-    def __init__(self, first_line: int) -> None:
+    def __init__(self, first_line: int, mark: bytes) -> None:
         self._line = first_line
+        self._mark = mark
         self._lines: list[bytes] = []
         self._size = 0
         self._begun: list[bytes] = []
@@ -83,7 +90,7 @@ class _Cutter:
             yield self._unit(rest, is_last=True)
 
     def _cut(self, lines: bytes) -> Iterator[Unit]:
-        mark = lines.rfind(ACCOUNT_MARK)
+        mark = lines.rfind(self._mark)
         if mark >= 0:
             cut = lines.index(b"\n", mark) + 1
             yield self._unit(b"".join([*self._lines, lines[:cut]]), is_last=True)
