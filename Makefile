@@ -72,8 +72,8 @@ chaos: setup  ## four processes killed every second, 20,000 operations; SEED=…
 DORMANT ?= 1000
 ROTATING ?= 10000
 
-rotation: setup  ## the signing key replaced during 10,000 operations on three instances, then 1,000 dormant accounts woken; ROTATING=… DORMANT=…
-	@exec $(PYTHON) -m tests.rotation $(ROTATING) $(DORMANT) 0
+rotation: setup  ## the signing key replaced during 10,000 operations on three instances, then 1,000 dormant accounts woken; ROTATING=… DORMANT=… ON=emulator
+	@exec $(PYTHON) -m tests.rotation $(ROTATING) $(DORMANT) 0 $(ON)
 
 soak: setup  ## rotations and every job of every minute while eight writers run, for an hour; SECONDS=…
 	@exec $(PYTHON) -m tests.rotation 2000 20 $(or $(SECONDS),3600)

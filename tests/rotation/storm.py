@@ -31,7 +31,18 @@ INSTANCES = 3
 ACCOUNTS = 8
 NAMES = 6
 """Number of names of lots and holds that an account's commands choose from, so that most of them exist."""
-TAMPERING = frozenset({"integrity_failed", "ledger_tampered", "freeze_breaker_open"})
+ALARMING = frozenset(
+    {
+        "closed_day_broken",
+        "freeze_breaker_open",
+        "integrity_failed",
+        "ledger_tampered",
+        "log_account_parked",
+        "log_broken",
+        "log_inconsistent",
+    }
+)
+"""Alerts that say that something was changed behind our back."""
 
 
 class LeapingClock(ManualClock):
@@ -140,13 +151,13 @@ class RotationStorm:
     def _acts(self) -> Iterator[Callable[[], Any]]:
         old, new = self.keys[0], signing_key(f"key-{self.outcome.rotations + 1}", self.outcome.rotations + 2)
         kid = old.partition(":")[0]
-        yield self._minute
+        yield self.minute
         yield from self._deployments(old, new)
-        yield self._minute
+        yield self.minute
         yield from self._deployments(new, old)
         yield lambda: self.instances[-1].credits.key_acts.end(kid)
         for _ in range(END_NOTICE // MINUTE + 2):
-            yield self._minute
+            yield self.minute
         yield lambda: self._until_retired(kid)
         yield from self._deployments(new)
         yield self._day
@@ -160,7 +171,7 @@ class RotationStorm:
         self.keys = list(keys)
         self.instances[number] = self.fleet.deploy(*keys)
 
-    def _minute(self) -> None:
+    def minute(self) -> None:
         self.fleet.clock.advance(MINUTE)
         self.instances[-1].jobs.run_schedule("every_minute")
 
@@ -171,7 +182,7 @@ class RotationStorm:
         for _ in range(20):
             if statuses(self.instances[-1])[kid] == "retired":
                 return
-            self._minute()
+            self.minute()
         raise AssertionError(f"{kid} was never retired")
 
     def _allow(self, operations: int) -> None:
@@ -193,7 +204,7 @@ class RotationStorm:
 
     def alarms(self) -> list[str]:
         """Alerts that call something tampered with."""
-        return [f"{each.event} {dict(each.fields)}" for each in self.fleet.alerts.raised if each.event in TAMPERING]
+        return [f"{each.event} {dict(each.fields)}" for each in self.fleet.alerts.raised if each.event in ALARMING]
 
     def broken(self) -> list[Any]:
         """Laws that an account breaks, by the keys of the registry."""

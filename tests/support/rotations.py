@@ -12,6 +12,7 @@ from shared.ledger.key_store import END_NOTICE, STALE
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
+from shared.platform.memory.objects import MemoryAnchors
 from shared.sagas.engine.jobs import JobRun
 
 MARKS = "a secret for marks that is long enough"
@@ -35,9 +36,10 @@ class Fleet:
     alerts: MemoryAlerts = field(default_factory=MemoryAlerts)
     marks: str = MARKS
     env: dict[str, str] = field(default_factory=dict)
+    anchors: MemoryAnchors = field(default_factory=MemoryAnchors)
 
-    def deploy(self, *keys: str, marks: str | None = None) -> Services:
-        """Start an instance that holds these keys, the first one preferred."""
+    def deploy(self, *keys: str, marks: str | None = None, documents: Documents | None = None) -> Services:
+        """Start an instance that holds these keys, the first one preferred, on other documents if given."""
         env = {"LEDGER_SIGNING_KEY": ",".join(keys), "MARKS_SECRET": self.marks if marks is None else marks}
         return in_memory(
             {
@@ -48,8 +50,9 @@ class Fleet:
                 **env,
             },
             clock=self.clock,
-            documents=self.documents,
+            documents=self.documents if documents is None else documents,
             alerts=self.alerts,
+            anchors=self.anchors,
         )
 
     def minute(self, services: Services, seconds: float = JOB_SECONDS) -> JobRun:
