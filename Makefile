@@ -216,6 +216,12 @@ OPERATE = $(if $(PROJECT),emulator.cloud.command "$(PROJECT)",emulator.command)
 rebuild-analytics: setup  ## usage by day from the journals, for all users; USERS=… for some
 	@exec $(PYTHON) -m $(OPERATE) rebuild-analytics $(if $(USERS),-- $(USERS),--all)
 
+.PHONY: rebuild-books
+
+# Figures of the platform by day, counted again from all entries of the log.
+rebuild-books: setup  ## figures of the platform, counted again from all entries
+	@exec $(PYTHON) -m $(OPERATE) rebuild-books
+
 .PHONY: models-sync
 
 # What a provider's listing would change of the models.

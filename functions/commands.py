@@ -12,10 +12,14 @@ from functions.operating import add_commands
 from shared.ai.models.listing import listed_models
 from shared.bootstrap import Services
 from shared.bootstrap import services as production
+from shared.kernel.deadline import Deadline
 from shared.kernel.errors import DomainError, InvalidValue
 from shared.kernel.ids import Uid
 from shared.payments.payment import status_of
 from shared.users.mailbox import mark_key_of
+
+REPORT_SECONDS = 10.0
+"""Seconds between two lines about the progress of a long command."""
 
 
 def main(arguments: Sequence[str], services: Services | None = None) -> int:
@@ -44,6 +48,18 @@ def rebuild_analytics(asked: argparse.Namespace, services: Services) -> None:
     """Project the journals again: those of the named users, or of all users."""
     for uid in asked.uids or services.credits.analytics.accounts():
         print(f"{uid}: {services.credits.analytics.rebuild(Uid(uid))} entries")
+
+
+def rebuild_books(asked: argparse.Namespace, services: Services) -> None:
+    """Count all entries of the log into the figures of the platform again."""
+    del asked
+    figures = services.credits.figure_count
+    state, after = figures.begin_again(), ""
+    while (rest := figures.go_on(after, Deadline.within(services.clock, REPORT_SECONDS))) is not None:
+        after = rest
+        print(f"counted up to {after or 'the start'}")
+    figures.mark_whole(state.generation)
+    print("All entries of the log are counted.")
 
 
 def models_sync(asked: argparse.Namespace, services: Services) -> None:
@@ -114,6 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     whose.add_argument("uids", nargs="*", default=[], metavar="UID", help="whose")
     whose.add_argument("--all", action="store_true", help="everybody's")
     analytics.set_defaults(run=rebuild_analytics)
+    books = commands.add_parser("rebuild-books", help="count the figures of the platform from all entries again")
+    books.set_defaults(run=rebuild_books)
     sync = commands.add_parser("models-sync", help="bring models and prices from a provider's listing")
     sync.add_argument("upstream", nargs="?", default="default", help="one of the providers in the settings")
     sync.add_argument("--apply", action="store_true", help="write what is shown")

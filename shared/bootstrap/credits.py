@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from shared.ledger.key_store import KeyStore, KnownRegistry
     from shared.ledger.ledger import Ledger
     from shared.ledger.log.day_store import DayStore
+    from shared.ledger.log.figure_count import FigureCount
+    from shared.ledger.log.figure_reader import FigureReader
     from shared.ledger.log.public_log import PublicLog
     from shared.ledger.log.sequencer import Sequencer
     from shared.ledger.losses import Losses
@@ -39,6 +41,20 @@ class CreditServices:
         from shared.ledger.log.day_store import DayStore
 
         return DayStore(self.ports.documents(), self.keys, self.settings.ledger_id)
+
+    @part
+    def figures(self) -> "FigureReader":
+        """Build the reader of the figures of the platform."""
+        from shared.ledger.log.figure_reader import FigureReader
+
+        return FigureReader(self.ports.documents())
+
+    @part
+    def figure_count(self) -> "FigureCount":
+        """Build the count of entries that the figures lack."""
+        from shared.ledger.log.figure_count import FigureCount
+
+        return FigureCount(self.ports.documents())
 
     @part
     def ledger(self) -> "Ledger":

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.checkpoint_sweep import CheckpointSweep
     from shared.sagas.accounts.day_close import DayClose
     from shared.sagas.accounts.day_sample import SampleSweep
+    from shared.sagas.accounts.figure_sweep import FigureSweep
     from shared.sagas.accounts.key_rotation import KeyRotation
     from shared.sagas.accounts.leaving_sweep import LeavingJobs
     from shared.sagas.accounts.ledger_sweep import LedgerJobs
@@ -58,6 +59,13 @@ class JobWorkers:
         credits_ = self.services.credits
         documents, clock = self.services.ports.documents(), self.services.clock
         return SampleSweep(documents, credits_.days, credits_.ledger, credits_.watch, clock)
+
+    @part
+    def figures(self) -> "FigureSweep":
+        """Build the worker that keeps the figures of the platform."""
+        from shared.sagas.accounts.figure_sweep import FigureSweep
+
+        return FigureSweep(self.services.ports.documents(), self.services.ports.alerts())
 
     @part
     def checkpoints(self) -> "CheckpointSweep":
@@ -276,6 +284,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             60,
             "List all accounts, and alert for each whose document is gone although other documents are there.",
             lambda workers: workers.ledger.audit_lost,
+        ),
+        JobEntry(
+            "figures",
+            120,
+            "Count entries that the figures of the platform lack, and compare the figures with the books of the log.",
+            lambda workers: workers.figures.sweep,
         ),
         JobEntry(
             "losses",

@@ -62,6 +62,7 @@ SCHEMAS: Schemas = {
     "audit": Schema(),
     "bonus_claims": Schema(),
     "bonus_domains": Schema(),
+    "books/*/shards": Schema(),
     "chain_looks": Schema(),
     "chain_watch": Schema(),
     "checkout_places": Schema(),

@@ -49,6 +49,8 @@ CALL_PURPOSES: frozenset[str] = frozenset({"chat", "openai", "image", "agent", "
 """Purposes of holds that calls place. Only reservations have a note of their owner."""
 REF_TYPES = ("message", "call", "image_task", "agent_task", "payment", "reservation")
 
+PRICE_VERSION = "price_version"
+"""Name of the tag with the version of the model's prices."""
 REVENUE, WORLD, KEY = "revenue:", "world:", "key:"
 SOURCES: Mapping[str, Purpose] = {WORLD: "purchase", "promo:": "bonus", "refund:": "refund"}
 BY_KIND: Mapping[Kind, Purpose] = {
@@ -99,12 +101,21 @@ class About:
 
 
 def about(
-    purpose: Purpose, *, ref: tuple[RefType, str] | None = None, model: str = "", principal: str = ""
+    purpose: Purpose,
+    *,
+    ref: tuple[RefType, str] | None = None,
+    model: str = "",
+    price_version: int | None = None,
+    principal: str = "",
 ) -> AboutTags:
-    """Return the tags that a command gives to its entries. If `principal` is an API key, the tags name the key."""
+    """Return the tags that a command gives to its entries. If `principal` is an API key, the tags name the key.
+
+    `price_version` is the version of the model's prices at which the entries charge; None without a model.
+    """
     told = {
         "key": principal.removeprefix(KEY) if principal.startswith(KEY) else "",
         "model": model,
+        PRICE_VERSION: "" if price_version is None else str(price_version),
         "purpose": purpose,
         "ref": "" if ref is None else f"{ref[0]}:{ref[1]}",
     }

@@ -229,6 +229,7 @@ def _live(services):
     _bury(services)
     _hear(services)
     _log_leaves(services)
+    _count(services)
     _migrate(services)
     _know_a_certificate(services)
     _leave(services, user.uid)
@@ -448,6 +449,12 @@ def _log_leaves(services):
     services.ports.documents().commit(leaves)
     services.clock.advance(DAY)
     services.jobs.run_schedule("every_minute")
+
+
+def _count(services):
+    """An operator has the figures counted again."""
+    services.credits.figure_count.begin_again()
+    services.jobs.run_schedule("every_day")
 
 
 def _migrate(services):

@@ -103,6 +103,7 @@ SERVER_ONLY = tuple(
         "audit/{id}",
         "bonus_claims/{id}",
         "bonus_domains/{id}",
+        "books/{id}/shards/{id}",
         "chain_looks/{id}",
         "chain_watch/{id}",
         "crypto_broadcasts/{id}",

@@ -70,7 +70,8 @@ class EntryMill:
     def entry_write(self, uid: Uid, kind: Kind = "charge", **changes: object) -> Put:
         """Return the write of the account's next entry, and take note of its place in the chain."""
         seq, before = self.heads.get(uid, (0, genesis(LEDGER, uid)))
-        entry = made_entry(uid, seq + 1, before, self.clock.now(), kind, **changes)
+        at = changes.pop("at", self.clock.now())
+        entry = made_entry(uid, seq + 1, before, at, kind, **changes)  # type: ignore[arg-type]  # a time
         self.heads[uid] = (entry.seq, entry.hash)
         return Put(entry_path(uid, entry.seq), entry_data(entry, KEYS, has_note=False))
 

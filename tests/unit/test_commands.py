@@ -1,3 +1,4 @@
+from datetime import date
 from fractions import Fraction
 
 import pytest
@@ -7,6 +8,7 @@ from shared.bootstrap import Services, in_memory
 from shared.kernel.documents import Create
 from shared.kernel.ids import OperationId, Uid
 from shared.ledger.analytics import day_path
+from shared.ledger.usage import day_of
 from shared.payments.chains.index_table import WalletKey
 from shared.payments.ports import Notice
 from shared.platform.addresses.by_coincurve import CoincurveDerivation
@@ -89,6 +91,22 @@ def test_usage_is_projected_anew_for_everybody_or_for_some(capsys: pytest.Captur
     assert codes == [0, 0]
     assert capsys.readouterr().out.splitlines() == [f"{name}: 1 entries" for name in ("ann", "bob", "bob", "ann")]
     assert services.ports.documents().get(day_path(Uid("ann"), "2020-01-01")) is None
+
+
+def test_figures_are_counted_again_by_command(capsys: pytest.CaptureFixture[str]):
+    services = in_memory()
+    services.credits.ledger.execute(Uid("ann"), grant("g", 5))
+    services.jobs.run_schedule("every_minute")
+    today = date.fromisoformat(day_of(services.clock.now()))
+    before = services.credits.figures.days(today, today)
+
+    code = main(["rebuild-books"], services)
+
+    assert code == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "All entries of the log are counted."
+    assert before.is_whole
+    assert before.days
+    assert services.credits.figures.days(today, today) == before
 
 
 def test_a_providers_models_are_shown_and_written_only_when_asked(capsys: pytest.CaptureFixture[str]):

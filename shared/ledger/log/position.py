@@ -17,6 +17,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.log.books import StatedBalances
+from shared.ledger.log.figures import FiguredAccount
 
 RUNS_MAX = 256
 """Runs of a position. More move to a page."""
@@ -47,8 +48,8 @@ class ParkedAt:
 class LogPosition:
     """Entries of an account that the log has: 1 to `seq`. `hash` is that of entry `seq`, in hex; "" without entries.
 
-    `pages` has the first entry of each page of older runs. `balances` are those that entry `seq` states. `version` is
-    None without a document.
+    `pages` has the first entry of each page of older runs. `balances` are those that entry `seq` states. `figured` is
+    the memory of the figures, which may be behind. `version` is None without a document.
     """
 
     uid: Uid
@@ -57,6 +58,7 @@ class LogPosition:
     runs: tuple[Run, ...] = ()
     pages: tuple[int, ...] = ()
     balances: StatedBalances = field(default_factory=StatedBalances)
+    figured: FiguredAccount = field(default_factory=FiguredAccount)
     parked: ParkedAt | None = None
     version: object | None = None
 
@@ -88,6 +90,8 @@ def position_data(position: LogPosition) -> Data:
     state: dict[str, Value] = {"seq": position.seq, "hash": position.hash, "runs": pack_runs(position.runs)}
     if position.balances != StatedBalances():
         state["balances"] = [position.balances.posted, position.balances.held, position.balances.debt]
+    if position.figured.seq:
+        state["figured"] = _figured_data(position.figured)
     if position.pages:
         state["pages"] = b"".join(map(_SEQ.pack, position.pages))
     if position.parked is not None:
@@ -149,6 +153,7 @@ def _unpacked(runs: bytes) -> tuple[Run, ...]:
 
 
 def _position(uid: Uid, document: Document) -> LogPosition:
+    """Return the position in this document. Raises KeyError, TypeError, ValueError or struct.error for other data."""
     state = document.data["state"]
     if not isinstance(state, Mapping):
         raise TypeError("the state of a position is a map")
@@ -160,6 +165,7 @@ def _position(uid: Uid, document: Document) -> LogPosition:
         runs=_unpacked(_raw(state["runs"])),
         pages=tuple(seq for (seq,) in _SEQ.iter_unpack(_raw(pages))),
         balances=_balances(state.get("balances")),
+        figured=_figured(state.get("figured")),
         parked=None if parked is None else _parked(parked),
         version=document.version,
     )
@@ -178,6 +184,25 @@ def _balances(value: Value) -> StatedBalances:
         raise TypeError("no list of balances")
     posted, held, debt = (_number(each) for each in value)
     return StatedBalances(posted, held, debt)
+
+
+def _figured_data(figured: FiguredAccount) -> Value:
+    return [figured.seq, figured.generation, figured.day, figured.cohort, figured.has_bonus]
+
+
+def _figured(value: Value) -> FiguredAccount:
+    if value is None:
+        return FiguredAccount()
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise TypeError("no memory of the figures")
+    seq, generation, day, cohort, has_bonus = value
+    return FiguredAccount(
+        seq=_number(seq),
+        generation=_number(generation),
+        day=_text(day),
+        cohort=_text(cohort),
+        has_bonus=has_bonus is True,
+    )
 
 
 def _is_sound(position: LogPosition) -> bool:

@@ -25,7 +25,7 @@ from shared.ledger.log.typed_leaves import queue_leaf
 RESTORE_CONTEXT = b"ics-restore-v1:"
 WORDS_MAX = 500
 WHO_MAX = 100
-KEPT_FIELDS = ("books",)
+KEPT_FIELDS = ("books", "figures")
 """Fields beside the tree of the stored head that a restore keeps."""
 
 

@@ -15,6 +15,8 @@ from shared.kernel.documents import Create, Data, Document, Put, Version, Write
 from shared.kernel.ids import Uid
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.log.books import LedgerBooks, books_text, stated
+from shared.ledger.log.figure_documents import FigureHead
+from shared.ledger.log.figures import DayFigures, FiguredAccount, figures_of
 from shared.ledger.log.head import HEAD_PATH, TreeHead, appended, head_data, tile_path
 from shared.ledger.log.leaves import InvalidLeaf, entry_leaf
 from shared.ledger.log.merkle import leaf_hash
@@ -69,12 +71,14 @@ class AccountRead:
 class RoundPlan:
     """Writes of a round, and the accounts by outcome.
 
-    `books` are the sums of the log with the new entries. `moved`: the log gets entries. `rest`: entries are left for
-    another round. `current`: the log has all entries. `faults`: an entry broke a law, so that the account is parked.
+    `books` are the sums of the log with the new entries, `figures` the state of the figures with them. `moved`: the log
+    gets entries. `rest`: entries are left for another round. `current`: the log has all entries. `faults`: an entry
+    broke a law, so that the account is parked.
     """
 
     head: TreeHead
     books: LedgerBooks = field(default_factory=LedgerBooks)
+    figures: FigureHead = field(default_factory=FigureHead)
     hashes: list[bytes] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     moved: dict[Uid, int] = field(default_factory=dict)
@@ -98,7 +102,7 @@ class RoundPlan:
         if not self.hashes and version is not None:
             return self.writes
         grown = appended(self.head, self.hashes)
-        data = {**head_data(grown.head), "books": books_text(self.books)}
+        data = {**head_data(grown.head), "books": books_text(self.books), **self.figures.data()}
         head = Create(HEAD_PATH, data) if version is None else Put(HEAD_PATH, data, version)
         tiles = [Create(tile_path(*place), {"hashes": tile}) for place, tile in grown.tiles.items()]
         return [head, *tiles, *self.writes]
@@ -181,12 +185,14 @@ def _add_entries(plan: RoundPlan, read: AccountRead, new: Sequence[StoredEntry])
     hashes = [_hash_of(read.visit.uid, entry) for entry in new]
     position, spilled = _spilled(read.position, read.page)
     books = _books_with(plan.books, read, new)
+    figured, days = _figures_with(plan.figures.generation, read, new)
     moved = position.moved(len(new), new[-1].hash, plan.next_index, stated(orjson.loads(new[-1].body)))
-    writes = [_position_write(moved), *spilled]
+    writes = [_position_write(replace(moved, figured=figured)), *spilled]
     size = sum(map(_size, writes))
     if plan.bytes and plan.bytes + size > ROUND_BYTES_MAX:
         return False
     plan.books = books
+    plan.figures = plan.figures.with_account(days, is_behind=figured.seq != moved.seq)
     plan.bytes += size
     plan.writes += writes
     plan.hashes += hashes
@@ -205,6 +211,22 @@ def _books_with(books: LedgerBooks, read: AccountRead, new: Sequence[StoredEntry
         except (AttributeError, KeyError, TypeError) as error:
             raise IntegrityFailed(uid=read.visit.uid, seq=entry.seq, rule="canonical") from error
     return books
+
+
+def _figures_with(
+    generation: int, read: AccountRead, new: Sequence[StoredEntry]
+) -> tuple[FiguredAccount, Mapping[str, DayFigures]]:
+    """Return the account's memory and the figures of the new entries. An account that is behind stays as it is.
+
+    Raises IntegrityFailed for entries that cannot be counted.
+    """
+    known = read.position.figured
+    if known.at(generation).seq != read.position.seq:
+        return known, {}
+    try:
+        return figures_of(known.at(generation), (orjson.loads(entry.body) for entry in new))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise IntegrityFailed(uid=read.visit.uid, seq=new[0].seq, rule="canonical") from error
 
 
 def _hash_of(uid: Uid, entry: StoredEntry) -> bytes:

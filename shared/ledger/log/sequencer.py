@@ -6,7 +6,7 @@ commit happened. The head is read before the positions, since reads of many docu
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from shared.kernel.clock import Clock
@@ -18,6 +18,7 @@ from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.document_paths import entry_path
 from shared.ledger.errors import IntegrityFailed, RegistryBroken, UnknownKey
 from shared.ledger.log.books import LedgerBooks, stored_books
+from shared.ledger.log.figure_documents import FiguresBroken, day_figures_path, stored_day, stored_figure_head
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, appended, stored_head, tile_path
 from shared.ledger.log.position import POSITION_RULE, LogPosition, ParkedAt, position_path, stored_position
 from shared.ledger.log.rounds import (
@@ -103,7 +104,7 @@ class Sequencer:
         for attempt in range(ATTEMPTS_MAX):
             stored = self._documents.get(HEAD_PATH)
             try:
-                plan = RoundPlan(head=self._head(stored), books=_books(stored))
+                plan = RoundPlan(head=self._head(stored), books=_books(stored), figures=stored_figure_head(stored))
                 return self._committed(self._planned(plan, visits, leaves), stored)
             except _HeadMoved as moved:
                 self._check_head(stored, moved.rule)
@@ -130,7 +131,28 @@ class Sequencer:
         positions = self._positions(plan, visits, found)
         for read in self._read(visits, positions):
             self._add_account(plan, read)
+        if plan.moved:
+            self._move_figures(plan)
         return plan
+
+    def _move_figures(self, plan: RoundPlan) -> None:
+        """Move the figures of the last rounds to the documents of their days, if they are many.
+
+        If a day cannot be read, a new generation begins.
+        """
+        plan.figures = state = plan.figures.after_round()
+        if not state.is_due:
+            return
+        found = self._all([day_figures_path(day) for day in state.days])
+        try:
+            known = [stored_day(day, found.get(day_figures_path(day)), state.generation) for day in state.days]
+        except FiguresBroken as error:
+            log("figures_broken", "ERROR", path=str(error.params["path"]))
+            plan.figures = state.begun_again()
+            plan.writes.append(error.delete)
+        else:
+            plan.writes += [each.write_with(state.days[each.day], state.generation) for each in known]
+            plan.figures = replace(state, rounds=0, days={})
 
     def _positions(
         self, plan: RoundPlan, visits: Sequence[Visit], found: Mapping[str, Document]

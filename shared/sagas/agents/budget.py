@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from shared.ai.agents.task import DueCharge, Task
+from shared.ai.models.catalogue import Model
 from shared.ai.tokens import Usage
 from shared.kernel.clock import MINUTE, Clock, Millis
 from shared.kernel.ids import OperationId, operation_id
@@ -84,13 +85,13 @@ class TaskBudget:
             return None
         return BudgetHold(operation=hold.operation, amount=Micro(hold.amount - sum(due)), limited_by="")
 
-    def hold_for_thoughts(self, name: str, model: str, cost: CallCost) -> "BudgetHold":
+    def hold_for_thoughts(self, name: str, model: Model, cost: CallCost) -> "BudgetHold":
         """Hold `THOUGHTS_AHEAD` times the highest cost of a thought if that is free, else as `hold` does."""
         self._for_thoughts = self.hold(name, model, cost, ahead=THOUGHTS_AHEAD)
         return self._for_thoughts
 
     def hold(
-        self, name: str, model: str, cost: CallCost, purpose: Purpose = "agent", *, ahead: int = 1
+        self, name: str, model: Model, cost: CallCost, purpose: Purpose = "agent", *, ahead: int = 1
     ) -> "BudgetHold":
         """Hold `ahead` times all that a call may cost, or once if that is not free, or less if even that is not.
 
@@ -113,8 +114,14 @@ class TaskBudget:
                     principal=self._spender,
                     call=cost.bound_for(wanted),
                     budgets=self.budgets,
-                    tags=(("model", model),),
-                    about=about(purpose, ref=("agent_task", self._task_id), model=model, principal=self._spender),
+                    tags=(("model", model.id),),
+                    about=about(
+                        purpose,
+                        ref=("agent_task", self._task_id),
+                        model=model.id,
+                        price_version=model.price_version,
+                        principal=self._spender,
+                    ),
                 )
                 return BudgetHold(operation=operation, amount=wanted, limited_by=limited_by)
             except (BudgetExceeded, InsufficientCredits) as refusal:

@@ -319,7 +319,7 @@ class AgentSlice:
         if rest is not None:
             return rest
         claimed.settle(budget)
-        return budget.hold_for_thoughts(think_name(claimed.task), model.id, cost)
+        return budget.hold_for_thoughts(think_name(claimed.task), model, cost)
 
     def _end_unsaid(
         self,

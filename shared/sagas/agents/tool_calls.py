@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from shared.ai.agents.named_hosts import named_hosts
 from shared.ai.agents.task import StoredFile, TaskStep
+from shared.ai.models.catalogue import Model
 from shared.kernel.clock import Clock
 from shared.kernel.errors import DomainError, Rejected, Unavailable
 from shared.kernel.events import log, log_error
@@ -53,7 +54,7 @@ class TaskToolUse:
         """Return the caps that the tool's spending counts against; see `ToolUse.budgets`."""
         return self.budget.budgets
 
-    def hold(self, model: str, cost: CallCost) -> Micro:
+    def hold(self, model: Model, cost: CallCost) -> Micro:
         """Set credits aside for this model, and return the held amount (µcr); see `ToolUse.hold`."""
         assert self.held is None, "a use holds once"
         held = self.budget.hold(self.name, model, cost, "tool")

@@ -244,4 +244,10 @@ def _about(asked: ImageAsked, model: Model) -> AboutTags:
 
     A request of the OpenAI-shaped API is tagged as an image, too.
     """
-    return about("image", ref=("image_task", task_id_of(asked.operation)), model=model.id, principal=asked.principal)
+    return about(
+        "image",
+        ref=("image_task", task_id_of(asked.operation)),
+        model=model.id,
+        price_version=model.price_version,
+        principal=asked.principal,
+    )

@@ -76,12 +76,17 @@ def about_call(plan: MeteredPlan, run: str) -> Tags:
     A side call of the platform (a title, a summary) refers to no answer. `run` names the attempt.
     """
     request = plan.request
-    model = plan.model.id
-    if request.conversation_id:
-        answer: tuple[RefType, str] = ("message", derived_id("msg", run, "assistant"))
-        return about("chat", ref=answer if request.request_id else None, model=model, principal=request.principal)
     purpose: Purpose = "embedding" if plan.model.kind == "embedding" else "openai"
-    return about(purpose, ref=("call", derived_id("ans", run)), model=model, principal=request.principal)
+    ref: tuple[RefType, str] | None = ("call", derived_id("ans", run))
+    if request.conversation_id:
+        purpose, ref = "chat", ("message", derived_id("msg", run, "assistant")) if request.request_id else None
+    return about(
+        purpose,
+        ref=ref,
+        model=plan.model.id,
+        price_version=plan.model.price_version,
+        principal=request.principal,
+    )
 
 
 class CallJournal:

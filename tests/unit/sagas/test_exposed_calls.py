@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from shared.ai.models.catalogue import parse_model
 from shared.ai.tokens import Usage
 from shared.kernel.clock import SystemClock
 from shared.kernel.errors import DomainError
@@ -21,6 +22,8 @@ from tests.support.chat import ANN, CREDIT, World, answer_of, end_of
 DENSE = "\U0001f9ff\u1369\u0e5b" * 400
 """Text that is many tokens, and as many as it has bytes if its provider has never seen it."""
 DEAR = {"input_usd_per_mtok": "15", "output_usd_per_mtok": "75", "context_window": 200_000, "max_output_tokens": 32_000}
+
+SMART = parse_model("smart", {"kind": "chat", **DEAR})
 
 
 def worst(world: World, content: str) -> int:
@@ -133,7 +136,7 @@ def test_a_budget_holds_the_whole_call_or_what_is_left_behind_its_input_s_bound(
     for budget, expected in ((500, 300), (250, 250)):
         world, own = task_budget(budget, 10_000)
 
-        assert own.hold("think:1", "smart", cost(expected=50, at_most=200)).amount == expected
+        assert own.hold("think:1", SMART, cost(expected=50, at_most=200)).amount == expected
         assert held(world, own) == (expected, 200, 200)
 
 
@@ -141,7 +144,7 @@ def test_a_budget_that_is_short_of_the_bound_refuses_and_says_it():
     _, own = task_budget(204, 10_000)
 
     with pytest.raises(BudgetExceeded) as refusal:
-        own.hold("think:1", "smart", cost(expected=50, at_most=200))
+        own.hold("think:1", SMART, cost(expected=50, at_most=200))
 
     assert refusal.value.params["required"] == 205
 
@@ -149,7 +152,7 @@ def test_a_budget_that_is_short_of_the_bound_refuses_and_says_it():
 def test_a_balance_that_is_short_of_the_bound_holds_all_there_is():
     world, own = task_budget(1_000, 100)
 
-    assert own.hold("think:1", "smart", cost(expected=50, at_most=200)).amount == 100
+    assert own.hold("think:1", SMART, cost(expected=50, at_most=200)).amount == 100
     assert held(world, own) == (100, 50, 200)
 
 
@@ -157,23 +160,23 @@ def test_a_balance_that_is_short_of_the_expectation_refuses_and_says_it():
     _, own = task_budget(1_000, 54)
 
     with pytest.raises(InsufficientCredits) as refusal:
-        own.hold("think:1", "smart", cost(expected=50, at_most=200))
+        own.hold("think:1", SMART, cost(expected=50, at_most=200))
 
     assert refusal.value.params["required"] == 55
 
 
 def test_a_purse_waits_for_what_other_work_of_its_task_may_give_back():
     _, own = task_budget(300, 10_000)
-    own.hold("act:1", "smart", cost(expected=150, at_most=150, output=0))
+    own.hold("act:1", SMART, cost(expected=150, at_most=150, output=0))
 
     with pytest.raises(CreditsHeld):
-        own.hold("think:1", "smart", cost(expected=50, at_most=200))
+        own.hold("think:1", SMART, cost(expected=50, at_most=200))
 
 
 def test_a_known_price_is_held_exactly_or_refused():
     world, own = task_budget(100, 10_000)
 
-    assert own.hold("think:1", "smart", CallCost.exactly(Micro(100))).amount == 100
+    assert own.hold("think:1", SMART, CallCost.exactly(Micro(100))).amount == 100
     assert held(world, own) == (100, 0, 0)
     with pytest.raises(CreditsHeld):
-        own.hold("think:2", "smart", CallCost.exactly(Micro(1)))
+        own.hold("think:2", SMART, CallCost.exactly(Micro(1)))

@@ -221,6 +221,7 @@ BOUNDED = {
     "day_sample": "an account with more entries than are left is passed over: see test_day_sample",
     "key_registry": "the registry is one document, and few entries",
     "checkpoint": "a run signs one head, and anchors tiles in bounded parts: see test_signer",
+    "figures": "a commit counts at most 2,000 entries, and a large account goes on in the next: see test_figures",
     "lost_accounts": "an account without a document is one alert, and its audit has a limit",
     "losses": "in pages with the job's cursor: see test_losses",
     "reconcile_users": "a user who is gone is a leaving of its own",

@@ -105,7 +105,7 @@ class AskModel:
             output_least=OUTPUT_TOKENS_LEAST,
             output_at_most=prompt.output_at_most,
         )
-        held = use.hold(model.id, cost)
+        held = use.hold(model, cost)
         input_tokens = prompt.input_at_most if held >= cost.least_bound else prompt.input_expected
         paid_for = rate.affordable_output(held, input_tokens)
         cap = prompt.output_at_most if paid_for is None else max(1, min(paid_for, prompt.output_at_most))

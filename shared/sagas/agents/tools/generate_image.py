@@ -78,7 +78,7 @@ class GenerateImage:
     def use(self, arguments: Mapping[str, Any], use: ToolUse) -> Observation:
         """Run the tool, in bounded time, and return the observation; see `Tool.use`."""
         model, size, quality, price = self._chosen(arguments, use)
-        held = use.hold(model.id, CallCost.exactly(price))
+        held = use.hold(model, CallCost.exactly(price))
         assert held == price, "all of a price is held, or nothing"
         image_id = _image_id(use)
         name = object_name(use.uid, image_id)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from shared.ai.models.catalogue import Model
 from shared.ai.tokens import Usage
 from shared.kernel.documents import Write
 from shared.kernel.ids import OperationId, Uid
@@ -105,7 +106,7 @@ class ToolUse(Protocol):
         """The hosts that may be asked for pages; None for every public host."""
         ...
 
-    def hold(self, model: str, cost: CallCost) -> Micro:
+    def hold(self, model: Model, cost: CallCost) -> Micro:
         """Set credits aside for this model under the task's budget, and return the held amount (µcr).
 
         The amount is the most the call may cost, or as much as is available. Call once per use. Raises the ledger's

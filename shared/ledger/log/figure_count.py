@@ -1,0 +1,202 @@
+"""Count of entries that the figures lack: those from before the figures, and all entries once a rebuild began.
+
+The sequencer counts the new entries of an account whose figures are up to date. All other accounts are counted here,
+many in one commit, which holds the positions and the days on the versions that were read. So each entry counts once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from shared.kernel.deadline import Deadline
+from shared.kernel.documents import Document, Documents, OutcomeUnknown, PreconditionFailed, Put, Write
+from shared.kernel.events import log, log_error
+from shared.kernel.schemas import SchemaUnknown
+from shared.ledger.account_documents import uid_of
+from shared.ledger.document_paths import entry_path
+from shared.ledger.entries import body_hash
+from shared.ledger.errors import IntegrityFailed
+from shared.ledger.log.figure_documents import (
+    FigureHead,
+    FiguresBroken,
+    added_days,
+    day_figures_path,
+    stored_day,
+    stored_figure_head,
+)
+from shared.ledger.log.figures import DayFigures, figures_of
+from shared.ledger.log.head import HEAD_PATH
+from shared.ledger.log.position import LogPosition, position_data, position_path, stored_position
+from shared.ledger.log.waiting import is_position, positions_behind
+from shared.ledger.stored_entries import stored_entry
+
+PAGE = 100
+"""Positions of one query."""
+ENTRIES_MAX = 2_000
+"""Most entries of a commit."""
+ATTEMPTS_MAX = 6
+HEAD_ATTEMPTS_MAX = 20
+"""Attempts to change the head, which the sequencer writes once a second."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _CountedPositions:
+    """Positions with more entries counted, and the figures of these entries by day."""
+
+    positions: list[LogPosition] = field(default_factory=list)
+    days: dict[str, DayFigures] = field(default_factory=dict)
+
+
+class FigureCount:
+    """Counts what the figures lack."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def head(self) -> FigureHead:
+        """Return the state of the figures. Raises StoreUnavailable."""
+        return stored_figure_head(self._documents.get(HEAD_PATH))
+
+    def begin_again(self, broken: FiguresBroken | None = None) -> FigureHead:
+        """Begin a new generation, in which nothing is counted. Deletes the document of a day that cannot be read.
+
+        Raises PreconditionFailed, StoreUnavailable.
+        """
+        begun = self._change_head(FigureHead.begun_again)
+        if broken is not None:
+            self._documents.commit([broken.delete])
+        return begun
+
+    def go_on(self, after: str, deadline: Deadline) -> str | None:
+        """Count the entries of accounts behind the position's path `after`, until the deadline.
+
+        Return the path of the last account that is counted, None behind the last account. If a day cannot be read, a
+        new generation begins, and the count starts again. Raises PreconditionFailed, StoreUnavailable.
+        """
+        while not deadline.is_over():
+            found = positions_behind(self._documents, after, PAGE)
+            try:
+                if not self._count_all([each for each in found if is_position(each)], deadline):
+                    return after
+            except FiguresBroken as error:
+                log("figures_broken", "ERROR", path=str(error.params["path"]))
+                self.begin_again(error)
+                return ""
+            if len(found) < PAGE:
+                return None
+            after = found[-1].path
+        return after
+
+    def mark_whole(self, generation: int) -> FigureHead:
+        """Note that the figures count all entries of the log, unless a new generation has begun since.
+
+        An account that the sequencer has found behind meanwhile clears the mark with its next entry. Raises
+        PreconditionFailed, StoreUnavailable.
+        """
+        return self._change_head(lambda state: replace(state, is_whole=state.generation == generation))
+
+    def _change_head(self, change: Callable[[FigureHead], FigureHead]) -> FigureHead:
+        """Change the state beside the head. A log without a head has nothing to count."""
+        for attempt in range(1, HEAD_ATTEMPTS_MAX + 1):
+            head = self._documents.get(HEAD_PATH)
+            state = stored_figure_head(head)
+            changed = change(state)
+            if head is None or changed == state:
+                return changed
+            try:
+                self._documents.commit([Put(HEAD_PATH, {**head.data, **changed.data()}, head.version)])
+            except (PreconditionFailed, OutcomeUnknown):
+                if attempt == HEAD_ATTEMPTS_MAX:
+                    raise
+            else:
+                return changed
+        raise AssertionError("the last attempt returns or raises")
+
+    def _count_all(self, positions: Sequence[Document], deadline: Deadline) -> bool:
+        """Count the entries of these accounts. Return False if the deadline is over first."""
+        left = [each.path for each in positions]
+        while left and not deadline.is_over():
+            left = self._count_some(left)
+        return not left
+
+    def _count_some(self, paths: Sequence[str]) -> list[str]:
+        """Count entries in one commit. Return the positions that are behind still."""
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            generation = self.head().generation
+            counted, left = self._counted(paths, generation)
+            if not counted.positions:
+                return left
+            try:
+                self._documents.commit(self._writes(counted, generation))
+            except (PreconditionFailed, OutcomeUnknown):
+                if attempt == ATTEMPTS_MAX:
+                    raise
+            else:
+                return left
+        raise AssertionError("the last attempt returns or raises")
+
+    def _counted(self, paths: Sequence[str], generation: int) -> tuple[_CountedPositions, list[str]]:
+        """Read positions and entries, at most ENTRIES_MAX, and count. Return the positions that are behind still, too.
+
+        An account with a broken position or entry is passed over: the watch and the log tell of it.
+        """
+        counted, left, room = _CountedPositions(), list[str](), ENTRIES_MAX
+        for document in self._documents.get_all(paths):
+            position = None if document is None else _readable(document)
+            if position is None:
+                continue
+            known = position.figured.at(generation)
+            behind = position.seq - known.seq
+            if behind <= 0:
+                continue
+            if not room:
+                left.append(position_path(position.uid))
+                continue
+            bodies = self._bodies(position, known.seq, min(behind, room))
+            if bodies is None:
+                continue
+            room -= len(bodies)
+            try:
+                figured, days = figures_of(known, bodies)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                log_error("entries_not_counted", error, uid=position.uid, seq=known.seq + 1)
+                continue
+            counted.positions.append(replace(position, figured=figured))
+            counted.days = added_days(counted.days, days)
+            if len(bodies) < behind:
+                left.append(position_path(position.uid))
+        return counted, left
+
+    def _bodies(self, position: LogPosition, after: int, count: int) -> list[Mapping[str, Any]] | None:
+        """Return the bodies of the next `count` entries behind entry `after`, None if the chain is broken there."""
+        seqs = range(max(1, after), after + count + 1)
+        found = self._documents.get_all([entry_path(position.uid, seq) for seq in seqs])
+        entries = [stored_entry(each) for each in found if each is not None]
+        bodies = [orjson.loads(each.body) for each in entries]
+        hashes = [body_hash(each.body) for each in entries]
+        is_linked = all(body["prev"] == before for body, before in zip(bodies[1:], hashes, strict=False))
+        is_end = after + count < position.seq or hashes[-1:] == [position.hash]
+        if len(entries) == len(seqs) and is_linked and is_end:
+            return bodies if after == 0 else bodies[1:]
+        log("entries_not_counted", "ERROR", uid=position.uid, seq=after + 1)
+        return None
+
+    def _writes(self, counted: _CountedPositions, generation: int) -> list[Write]:
+        paths = [day_figures_path(day) for day in counted.days]
+        found = self._documents.get_all(paths)
+        days = [stored_day(day, known, generation) for day, known in zip(counted.days, found, strict=True)]
+        return [
+            *(Put(position_path(each.uid), position_data(each), each.version) for each in counted.positions),
+            *(each.write_with(counted.days[each.day], generation) for each in days),
+        ]
+
+
+def _readable(document: Document) -> LogPosition | None:
+    """Return the position, None if the document is no sound position of this release."""
+    try:
+        return stored_position(uid_of(document.path), document)
+    except (IntegrityFailed, SchemaUnknown) as error:
+        log_error("position_not_counted", error, path=document.path)
+        return None

@@ -1,0 +1,147 @@
+"""Documents of the figures: `books/{day}/shards/0` for each day (UTC), and the last rounds beside the head of the log.
+
+The figures of a round stand beside the head first, in the write that the head needs anyway, and move to the documents
+of their days together with those of some more rounds. A rebuild begins a new generation. Figures of an older generation
+count as empty, so nothing is deleted in between.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from shared.kernel.documents import Create, Data, Delete, Document, PreconditionFailed, Put, Value, Version, Write
+from shared.kernel.errors import Conflict
+from shared.kernel.events import log
+from shared.ledger.log.figures import DayFigures, figures_text, stored_figures
+
+FIGURES = "figures"
+"""Field of the head of the log with the state of the figures."""
+ROUNDS_MAX = 10
+"""Rounds of the sequencer after which figures move to their days: a tenth of a write for each round."""
+ROWS_BESIDE_MAX = 500
+"""Rows beside the head beyond which figures move at once, so that the head stays small."""
+UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+class FiguresBroken(Conflict):
+    """Stored figures that the ledger did not write so. They are deleted, and a new generation counts all again."""
+
+    code = "figures_broken"
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(
+            f"The figures at {document.path} cannot be read. The next count makes them again.", path=document.path
+        )
+        self.delete = Delete(document.path, document.version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureHead:
+    """State of the figures beside the head of the log: the generation, and the figures of the last rounds by day.
+
+    `is_whole`: days and last rounds together count all entries that the log has. `rounds` is the number of the last
+    rounds.
+    """
+
+    generation: int = 0
+    is_whole: bool = False
+    rounds: int = 0
+    days: Mapping[str, DayFigures] = field(default_factory=dict)
+
+    def with_account(self, days: Mapping[str, DayFigures], *, is_behind: bool) -> "FigureHead":
+        """Return the state with the figures of an account's new entries. `is_behind`: some entries are not counted."""
+        return replace(self, days=added_days(self.days, days), is_whole=self.is_whole and not is_behind)
+
+    def begun_again(self) -> "FigureHead":
+        """Return the beginning of a new generation, in which nothing is counted yet."""
+        return FigureHead(generation=self.generation + 1)
+
+    def after_round(self) -> "FigureHead":
+        """Return the state after one more round."""
+        return replace(self, rounds=self.rounds + 1)
+
+    @property
+    def is_due(self) -> bool:
+        """True if the figures of the last rounds must move to the documents of their days."""
+        rows = sum(len(each.flows) + len(each.uses) for each in self.days.values())
+        return bool(self.days) and (self.rounds >= ROUNDS_MAX or rows > ROWS_BESIDE_MAX)
+
+    def data(self) -> Data:
+        """Return the stored fields beside the head of the log."""
+        days: dict[str, Value] = {day: figures_text(figures) for day, figures in self.days.items()}
+        stored: dict[str, Value] = {"generation": self.generation, "is_whole": self.is_whole, "rounds": self.rounds}
+        return {FIGURES: {**stored, "days": days}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredDay:
+    """Figures of a day as read. `version` is None without a document."""
+
+    day: str
+    figures: DayFigures = field(default_factory=DayFigures)
+    version: Version | None = None
+
+    def write_with(self, more: DayFigures, generation: int) -> Write:
+        """Return the write that adds figures to the day, on the version that was read."""
+        data: Data = {"generation": generation, FIGURES: figures_text(self.figures + more)}
+        path = day_figures_path(self.day)
+        return Create(path, data) if self.version is None else Put(path, data, self.version)
+
+
+def day_figures_path(day: str) -> str:
+    """Return `books/{day}/shards/0`, the path of a day's figures."""
+    return f"books/{day}/shards/0"
+
+
+def day_of_path(path: str) -> str:
+    """Return the day of the path of a day's figures."""
+    return path.split("/")[1]
+
+
+def stored_figure_head(head: Document | None) -> FigureHead:
+    """Return the state beside the head of the log. A log without a head has counted all of its entries.
+
+    If the figures of the last rounds cannot be read, a new generation begins.
+    """
+    if head is None:
+        return FigureHead(is_whole=True)
+    told = head.data.get(FIGURES)
+    stored: Mapping[str, Value] = told if isinstance(told, Mapping) else {}
+    generation, rounds, days = (stored.get(name) for name in ("generation", "rounds", "days"))
+    number = generation if isinstance(generation, int) and generation >= 0 else 0
+    try:
+        known = {day: stored_figures(text) for day, text in days.items()} if isinstance(days, Mapping) else {}
+    except UNREADABLE:
+        log("figures_broken", "ERROR", path=head.path)
+        return FigureHead(generation=number).begun_again()
+    return FigureHead(
+        generation=number,
+        is_whole=stored.get("is_whole") is True,
+        rounds=rounds if isinstance(rounds, int) else 0,
+        days=known,
+    )
+
+
+def stored_day(day: str, document: Document | None, generation: int) -> StoredDay:
+    """Return the figures of a day in this generation; empty ones if the document is of an older one.
+
+    Raises FiguresBroken; PreconditionFailed if the document is of a newer generation, which began meanwhile.
+    """
+    if document is None:
+        return StoredDay(day=day)
+    stored = document.data.get("generation")
+    if not isinstance(stored, int) or isinstance(stored, bool):
+        raise FiguresBroken(document)
+    if stored > generation:
+        raise PreconditionFailed
+    if stored < generation:
+        return StoredDay(day=day, version=document.version)
+    try:
+        figures = stored_figures(document.data.get(FIGURES))
+    except UNREADABLE as error:
+        raise FiguresBroken(document) from error
+    return StoredDay(day=day, figures=figures, version=document.version)
+
+
+def added_days(days: Mapping[str, DayFigures], more: Mapping[str, DayFigures]) -> dict[str, DayFigures]:
+    """Return the figures of both by day."""
+    return {**days, **{day: days.get(day, DayFigures()) + figures for day, figures in more.items()}}

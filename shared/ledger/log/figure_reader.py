@@ -1,0 +1,62 @@
+"""Reader of the figures: any days, as of one size of the log."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from shared.kernel.documents import Document, Documents, PreconditionFailed
+from shared.ledger.log.figure_documents import day_figures_path, stored_day, stored_figure_head
+from shared.ledger.log.figures import DayFigures
+from shared.ledger.log.head import HEAD_PATH, stored_head
+
+ATTEMPTS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigurePeriod:
+    """Figures by day; a day without entries is missing. `is_whole`: they count all entries that the log has.
+
+    `size` is the number of leaves of the log that the figures belong to.
+    """
+
+    days: Mapping[str, DayFigures]
+    is_whole: bool
+    size: int
+
+
+class FigureReader:
+    """Reads the figures of days."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def days(self, first: date, last: date) -> FigurePeriod:
+        """Return the figures from `first` to `last`, both included, by ISO date. Reads one document for each day.
+
+        Raises FiguresBroken; LogBroken; PreconditionFailed if the log grows at each attempt; StoreUnavailable.
+        """
+        names = [(first + timedelta(number)).isoformat() for number in range((last - first).days + 1)]
+        before = self._documents.get(HEAD_PATH)
+        for _ in range(ATTEMPTS_MAX):
+            found = self._documents.get_all([day_figures_path(name) for name in names])
+            after = self._documents.get(HEAD_PATH)
+            if _version(before) == _version(after):
+                return _period(names, found, after)
+            before = after
+        raise PreconditionFailed("The log grows too fast for a consistent look; try again.")
+
+
+def _version(head: Document | None) -> object:
+    return None if head is None else head.version
+
+
+def _period(names: Sequence[str], found: Sequence[Document | None], head: Document | None) -> FigurePeriod:
+    """Add the figures beside the head to those of the days."""
+    state = stored_figure_head(head)
+    stored = {name: stored_day(name, each, state.generation) for name, each in zip(names, found, strict=True)}
+    days = {name: each.figures + state.days.get(name, DayFigures()) for name, each in stored.items()}
+    return FigurePeriod(
+        days={name: figures for name, figures in days.items() if figures != DayFigures()},
+        is_whole=state.is_whole,
+        size=0 if head is None else stored_head(head.data).size,
+    )

@@ -1,0 +1,308 @@
+"""Figures of the whole platform by day (UTC): a fold of all entries that counts each entry once.
+
+A day has the flows between sources and destinations by kind of entry, the uses by model and version of the prices, and
+the accounts that were active, by the month of their first purchase. Nothing in a figure names an account.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any, NamedTuple, Self, TypeVar
+
+from shared.ledger.about import PRICE_VERSION, WORLD
+from shared.ledger.entries import ABSORBED, OWN
+from shared.ledger.log.books import NAME, OTHER
+from shared.ledger.usage import REVENUE, USES, day_of
+
+ROWS_MAX = 2_000
+"""Most flows, and most uses, of a day with sums of their own. Further ones are summed under OTHER."""
+GRANT, WELCOME = "grant", "promo:welcome"
+MONTH_CHARACTERS = 7
+
+K = TypeVar("K", bound=tuple[str, ...])
+S = TypeVar("S", bound="Sums")
+Body = Mapping[str, Any]
+
+
+class Flow(NamedTuple):
+    """Movements by entries of one kind from a source to a destination."""
+
+    kind: str
+    source: str
+    destination: str
+
+
+class ModelUse(NamedTuple):
+    """Kind of use with the model and the version of the model's prices; "" for what entries do not name."""
+
+    kind: str
+    model: str = ""
+    price_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Base of sums whose fields are whole numbers."""
+
+    def __add__(self, other: Self) -> Self:
+        """Return the sums of both."""
+        return type(self)(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
+
+    def to_list(self) -> list[int]:
+        """Return the numbers in the order of the fields."""
+        return [getattr(self, each.name) for each in fields(self)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseSums(Sums):
+    """Number of uses, their price in µcr as charged to users and as absorbed by the platform, and reported tokens."""
+
+    count: int = 0
+    charged: int = 0
+    absorbed: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CohortSums(Sums):
+    """Accounts of one month of first purchase: purchases, and bought and charged credits in µcr.
+
+    `active_in_month` counts an account on the day of its first entry of a month, and on the day of its first purchase.
+    """
+
+    active_in_month: int = 0
+    purchases: int = 0
+    bought: int = 0
+    charged: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSums(Sums):
+    """Numbers of accounts, each counted on the day of an event.
+
+    `active`: an entry. `active_in_month`: the first entry of the month. `new`: the first entry. `bonuses`: the welcome
+    bonus. `buyers`: the first purchase. `buyers_with_bonus`: the first purchase after the welcome bonus.
+    """
+
+    active: int = 0
+    active_in_month: int = 0
+    new: int = 0
+    bonuses: int = 0
+    buyers: int = 0
+    buyers_with_bonus: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayFigures:
+    """Figures of one day, or of several days. Flows are in µcr; `entries` counts entries by kind.
+
+    `cohorts` is by month of first purchase, `2026-11`; "" for accounts before their first purchase.
+    """
+
+    flows: Mapping[Flow, int] = field(default_factory=dict)
+    entries: Mapping[str, int] = field(default_factory=dict)
+    uses: Mapping[ModelUse, UseSums] = field(default_factory=dict)
+    accounts: AccountSums = field(default_factory=AccountSums)
+    cohorts: Mapping[str, CohortSums] = field(default_factory=dict)
+
+    def __add__(self, other: "DayFigures") -> "DayFigures":
+        """Return the figures of both. Rows beyond ROWS_MAX are summed under OTHER, those of `self` first."""
+        return DayFigures(
+            flows=_bounded(self.flows, other.flows, 0, lambda row: Flow(row.kind, OTHER, OTHER)),
+            entries=_added(self.entries, other.entries, 0),
+            uses=_bounded(self.uses, other.uses, UseSums(), lambda row: ModelUse(row.kind, OTHER, OTHER)),
+            accounts=self.accounts + other.accounts,
+            cohorts=_added(self.cohorts, other.cohorts, CohortSums()),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiguredAccount:
+    """Memory about one account: the figures count entries 1 to `seq`, in the generation `generation`.
+
+    `day` is the day of entry `seq`, `cohort` the month of the first purchase, "" before. `has_bonus`: the account had
+    the welcome bonus.
+    """
+
+    seq: int = 0
+    generation: int = 0
+    day: str = ""
+    cohort: str = ""
+    has_bonus: bool = False
+
+    def at(self, generation: int) -> "FiguredAccount":
+        """Return the memory for a generation: nothing is counted yet in a new one."""
+        return self if self.generation == generation else FiguredAccount(generation=generation)
+
+
+def figures_of(account: FiguredAccount, bodies: Iterable[Body]) -> tuple[FiguredAccount, Mapping[str, DayFigures]]:
+    """Return the memory after the next entries of an account, and the figures of these entries by day.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for a body that is no entry's.
+    """
+    days: dict[str, _DayCount] = {}
+    for body in bodies:
+        assert body["seq"] == account.seq + 1, "figures follow the chain, one entry after the other"
+        day = day_of(body["at"])
+        account = _count(days.setdefault(day, _DayCount()), day, account, body)
+    return account, {day: count.figures() for day, count in days.items()}
+
+
+def summed_days(days: Iterable[DayFigures]) -> DayFigures:
+    """Return the figures of all these days."""
+    total = DayFigures()
+    for day in days:
+        total = total + day
+    return total
+
+
+def figures_text(figures: DayFigures) -> str:
+    """Return the figures as one stored text, with sums of any size and rows in order."""
+    return json.dumps(
+        {
+            "flows": [[*row, amount] for row, amount in sorted(figures.flows.items())],
+            "entries": figures.entries,
+            "uses": [[*row, *sums.to_list()] for row, sums in sorted(figures.uses.items())],
+            "accounts": figures.accounts.to_list(),
+            "cohorts": {month: sums.to_list() for month, sums in figures.cohorts.items()},
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+
+
+def stored_figures(text: object) -> DayFigures:
+    """Return the figures of a stored text. Raises KeyError, TypeError or ValueError for anything else."""
+    if not isinstance(text, str):
+        raise TypeError("figures are a text")
+    told = json.loads(text)
+    return DayFigures(
+        flows={Flow(*map(_name, row[:3])): _whole(row[3]) for row in told["flows"]},
+        entries={_name(kind): _whole(count) for kind, count in told["entries"].items()},
+        uses={ModelUse(*map(_name, row[:3])): _sums(UseSums, row[3:]) for row in told["uses"]},
+        accounts=_sums(AccountSums, told["accounts"]),
+        cohorts={_name(month): _sums(CohortSums, row) for month, row in told["cohorts"].items()},
+    )
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class _DayCount:
+    """Figures of one account on one day while entries are counted."""
+
+    flows: dict[Flow, int] = field(default_factory=dict)
+    entries: dict[str, int] = field(default_factory=dict)
+    uses: dict[ModelUse, UseSums] = field(default_factory=dict)
+    cohorts: dict[str, CohortSums] = field(default_factory=dict)
+    accounts: AccountSums = field(default_factory=AccountSums)
+
+    def figures(self) -> DayFigures:
+        """Return the figures that were counted."""
+        return DayFigures(
+            flows=self.flows, entries=self.entries, uses=self.uses, accounts=self.accounts, cohorts=self.cohorts
+        )
+
+
+def _count(count: _DayCount, day: str, account: FiguredAccount, body: Body) -> FiguredAccount:
+    """Add one entry to the figures of its day. Return the account's memory after the entry."""
+    kind = _bounded_name(body["kind"])
+    count.entries[kind] = count.entries.get(kind, 0) + 1
+    bought, is_bonus = 0, False
+    for item in body["postings"]:
+        source, amount = _bounded_name(item["from"]), _whole(item["amount"])
+        flow = Flow(kind, source, _bounded_name(item["to"]))
+        count.flows[flow] = count.flows.get(flow, 0) + amount
+        bought += amount if kind == GRANT and source.startswith(WORLD) else 0
+        is_bonus = is_bonus or source == WELCOME
+    charged = _count_use(count, body)
+    is_buyer = bought > 0 and not account.cohort
+    after = FiguredAccount(
+        seq=body["seq"],
+        generation=account.generation,
+        day=day,
+        cohort=account.cohort or (day[:MONTH_CHARACTERS] if is_buyer else ""),
+        has_bonus=account.has_bonus or is_bonus,
+    )
+    is_first_of_month = account.day[:MONTH_CHARACTERS] != day[:MONTH_CHARACTERS]
+    if account.day != day or is_buyer or after.has_bonus != account.has_bonus:
+        count.accounts += AccountSums(
+            active=int(account.day != day),
+            active_in_month=int(is_first_of_month),
+            new=int(account.seq == 0),
+            bonuses=int(after.has_bonus and not account.has_bonus),
+            buyers=int(is_buyer),
+            buyers_with_bonus=int(is_buyer and account.has_bonus),
+        )
+    if charged or bought or is_first_of_month:
+        count.cohorts[after.cohort] = count.cohorts.get(after.cohort, CohortSums()) + CohortSums(
+            active_in_month=int(is_first_of_month or is_buyer),
+            purchases=int(bought > 0),
+            bought=bought,
+            charged=charged,
+        )
+    return after
+
+
+def _count_use(count: _DayCount, body: Body) -> int:
+    """Add the use in an entry: a charge, or a hold that ended as captured without cost. Return the charged µcr."""
+    paid = [item for item in body["postings"] if item["to"].startswith(REVENUE)]
+    hold: Mapping[str, str] = body.get("hold", {})
+    if not paid and hold.get("end") != "captured":
+        return 0
+    about, tags, tokens = (body.get(name, {}) for name in ("about", "tags", "usage"))
+    kind = paid[0]["to"].removeprefix(REVENUE) if paid else about.get("purpose", "")
+    model = about.get("model") or tags.get("model") or hold.get("model") or ""
+    use = ModelUse(_bounded_name(kind), _bounded_name(model), _bounded_name(about.get(PRICE_VERSION, "")))
+    charged = sum(_whole(item["amount"]) for item in paid if item["from"] in OWN)
+    count.uses[use] = count.uses.get(use, UseSums()) + UseSums(
+        count=_whole(tokens.get(USES, 1)),
+        charged=charged,
+        absorbed=sum(item["amount"] for item in paid if item["from"] == ABSORBED),
+        input_tokens=_whole(tokens.get("input_tokens", 0)),
+        output_tokens=_whole(tokens.get("output_tokens", 0)),
+    )
+    return charged
+
+
+def _bounded_name(name: str) -> str:
+    """Return a name with bounded length and characters; OTHER for any other name, so that a document stays bounded."""
+    return name if name in _NAMES or _is_name(name) else OTHER
+
+
+_NAMES = frozenset({"", *OWN})
+
+
+@lru_cache(maxsize=4_096)
+def _is_name(name: str) -> bool:
+    return NAME.fullmatch(name) is not None
+
+
+def _added(first: Mapping[str, Any], second: Mapping[str, Any], nothing: Any) -> Mapping[str, Any]:
+    return {**first, **{name: first.get(name, nothing) + each for name, each in second.items()}}
+
+
+def _bounded(first: Mapping[K, Any], second: Mapping[K, Any], nothing: Any, other: Callable[[K], K]) -> Mapping[K, Any]:
+    """Return the sums of two tables with at most about ROWS_MAX rows."""
+    total = dict(first)
+    for row, each in second.items():
+        kept = row if row in total or len(total) < ROWS_MAX else other(row)
+        total[kept] = total.get(kept, nothing) + each
+    return total
+
+
+def _sums(kind: type[S], numbers: Any) -> S:
+    names = [each.name for each in fields(kind)]
+    return kind(**dict(zip(names, map(_whole, numbers), strict=True)))
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a name is a text")
+    return value
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("a sum is a whole number")
+    return value
