@@ -12,13 +12,13 @@ from typing import Any
 from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Data, Documents, Put
-from shared.kernel.events import log
+from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid
 from shared.ledger.account_audit import UNREAD_RULES
 from shared.ledger.document_paths import entry_path
 from shared.ledger.entries import body_hash
 from shared.ledger.ledger import Ledger
-from shared.ledger.log.day_store import ClosedDay, DayStore
+from shared.ledger.log.day_store import ClosedDay, DayBroken, DayStore
 from shared.ledger.log.days import PAGE_ACCOUNTS, DayAccount
 from shared.sagas.accounts.ledger_watch import LedgerWatch
 from shared.sagas.engine.jobs import JobRun
@@ -93,8 +93,16 @@ class SampleSweep:
     def verify(self, run: JobRun) -> None:
         """Verify random accounts of the last closed day until the budget is used, and store the sample's numbers.
 
-        The run's cursor is the day of the last sample. Raises DayBroken, UnknownKey.
+        The run's cursor is the day of the last sample. A day that cannot be read is left: its close alerts. Raises
+        UnknownKey.
         """
+        try:
+            self._verify(run)
+        except DayBroken as error:
+            log_error("day_not_sampled", error, code=error.code)
+
+    def _verify(self, run: JobRun) -> None:
+        """Draw accounts of the last closed day until the budget is used. Raises DayBroken, UnknownKey."""
         day = self._days.state().last
         if not day or run.cursor == day:
             return
