@@ -21,6 +21,7 @@ from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.notes import COSIGNATURE, SeedSigner, cosignature, parse_note
 from shared.ledger.log.signed_heads import CHECKPOINT_PATH
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf, typed_leaf_path
+from shared.ledger.verify.command import crew, units
 from shared.ledger.verify.command.main import main
 from shared.ledger.verify.command.report import BROKEN, NOT_CHECKED, SOUND
 from tests.support.ledgers import charge, grant
@@ -267,3 +268,16 @@ def test_export_with_broken_log_documents_has_less_evidence(ledger, checked, pat
 
     assert code in {SOUND, NOT_CHECKED}
     assert lost in told
+
+
+def test_large_account_meets_its_closed_day_on_many_workers(ledger, checked, monkeypatch):
+    monkeypatch.setattr(crew, "SMALL_BYTES", 1)
+    monkeypatch.setattr(units, "UNIT_BYTES", 1_000)
+    monkeypatch.setattr(units, "PART_BYTES", 1_500)
+    lines = [*ledger.export(), *ledger.export(BOB)[1:]]
+
+    for jobs in ("1", "2"):
+        code, told = checked(lines, POLICY, "--jobs", jobs)
+        assert (code, "Nothing up to day 2026-09-21 is missing." in told) == (SOUND, True)
+        assert "ann 4 sequence" in checked([*lines[:5], *lines[6:]], POLICY, "--jobs", jobs)[1]
+        assert "ann 3 sequence" in checked([*lines[:4], *lines[6:]], POLICY, "--jobs", jobs)[1]

@@ -13,6 +13,7 @@ from functions.operating.log_files import export_log
 from shared.kernel.documents import Delete, Patch
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid
+from shared.ledger.accounting.__main__ import main as books
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.position import position_path
 from shared.ledger.log.releases import release_account
@@ -26,16 +27,27 @@ from tests.support.ledgers import charge, grant
 from tests.support.logged_exports import ANN, BOB, POLICY, LoggedLedger
 from tests.tamper.exports import line_of, sealed_header
 
-ROUNDS = 40
+ROUNDS = 20
 
 
 @pytest.fixture
 def ledger() -> LoggedLedger:
+    """Ledger that a test may change."""
+    return ledger_of_runs(rounds=5)
+
+
+@pytest.fixture(scope="module")
+def honest() -> LoggedLedger:
+    """Ledger that no test changes."""
+    return ledger_of_runs(ROUNDS)
+
+
+def ledger_of_runs(rounds: int) -> LoggedLedger:
     """Ledger whose log has the entries of four accounts in many runs."""
     ledger, random = LoggedLedger(), Random(17)
     for name in ("cy", "dee"):
         ledger.run(ledger.services, Uid(name), grant(name, 10_000))
-    for number in range(ROUNDS):
+    for number in range(rounds):
         uid = random.choice([ANN, BOB, Uid("cy"), Uid("dee")])
         ledger.run(ledger.services, uid, *(charge(f"{number}-{each}", 1) for each in range(random.randrange(1, 4))))
         ledger.append()
@@ -77,8 +89,8 @@ def records(lines: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("options", [(), ("--full",)])
-def test_export_of_the_log_has_the_root_of_the_checkpoint(ledger, checked, options):
-    lines = exported(ledger)
+def test_export_of_the_log_has_the_root_of_the_checkpoint(honest, checked, options):
+    lines = exported(honest)
 
     code, told = checked(lines, *options)
 
@@ -98,9 +110,9 @@ def test_export_of_the_log_stays_the_same_while_others_write(ledger):
     assert list(exporter(ledger).lines(size_in(header))) == before
 
 
-def test_export_of_a_smaller_log_leaves_out_later_entries(ledger):
+def test_export_of_a_smaller_log_leaves_out_later_entries(honest):
     for size in (1, 7, 11, 30):
-        some = records(list(exporter(ledger).lines(size)))
+        some = records(list(exporter(honest).lines(size)))
         entries = [each for each in some if each["type"] == "entry"]
         others = [each for each in some if each["type"] == "leaf"]
         assert len(entries) + len(others) == size
@@ -114,11 +126,11 @@ def seqs_of(entries: list[Any]) -> list[int]:
     return [seqs[end - 1] for end in ends]
 
 
-def test_export_of_the_log_is_the_same_on_many_workers(ledger, checked, monkeypatch):
+def test_export_of_the_log_is_the_same_on_many_workers(honest, checked, monkeypatch):
     monkeypatch.setattr(crew, "SMALL_BYTES", 1)
     monkeypatch.setattr(units, "UNIT_BYTES", 2_000)
     monkeypatch.setattr(units, "PART_BYTES", 3_000)
-    lines = exported(ledger)
+    lines = exported(honest)
 
     assert checked(lines, "--jobs", "2")[0] == SOUND
     assert checked(lines, "--jobs", "1")[0] == SOUND
@@ -158,8 +170,8 @@ def test_document_that_is_missing_is_located_or_a_hash_alone(ledger, checked, pa
     assert (code, rule in told) == ((BROKEN if rule else SOUND), True)
 
 
-def test_entry_with_another_signature_gives_another_root(ledger, checked):
-    lines = exported(ledger)
+def test_entry_with_another_signature_gives_another_root(honest, checked):
+    lines = exported(honest)
     at = next(number for number, line in enumerate(lines) if '"type":"entry"' in line)
     entry = orjson.loads(lines[at])
     entry["signature"] = "A" * 85 + "Q" + "=="
@@ -170,12 +182,12 @@ def test_entry_with_another_signature_gives_another_root(ledger, checked):
     assert "- 0 root the" in told
 
 
-def test_header_that_leaves_out_the_end_of_a_key_is_found(ledger, checked):
-    lines = exported(ledger)
+def test_header_that_leaves_out_the_end_of_a_key_is_found(honest, checked):
+    lines = exported(honest)
     header = orjson.loads(lines[0])
     header["log"]["keys"] = header["log"]["keys"][:3]
     del next(each for each in header["keys"] if "until" in each)["until"]
-    forged = line_of(sealed_header(header, ledger.services.credits.keys)).decode()
+    forged = line_of(sealed_header(header, honest.services.credits.keys)).decode()
 
     code, told = checked([forged, *lines[1:]])
 
@@ -197,8 +209,8 @@ EDITS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_edited_places_in_the_log_are_found(ledger, checked, name):
-    lines = exported(ledger)
+def test_edited_places_in_the_log_are_found(honest, checked, name):
+    lines = exported(honest)
     first = orjson.loads(lines[1])
 
     code, _ = checked([lines[0], line_of({**first, "runs": EDITS[name](first["runs"])}).decode(), *lines[2:]])
@@ -208,8 +220,8 @@ def test_edited_places_in_the_log_are_found(ledger, checked, name):
 
 @pytest.mark.parametrize("kind", ["runs", "logged", "leaf", "entry"])
 @pytest.mark.parametrize("act", ["missing", "twice", "last", "other"])
-def test_line_of_each_kind_is_found_missing_doubled_moved_and_edited(ledger, checked, kind, act):
-    lines = exported(ledger)
+def test_line_of_each_kind_is_found_missing_doubled_moved_and_edited(honest, checked, kind, act):
+    lines = exported(honest)
     at = [number for number, line in enumerate(lines) if f'"type":"{kind}"' in line][1]
     line, rest = lines[at], [*lines[:at], *lines[at + 1 :]]
     other = {**orjson.loads(line), "uid": "x", "last": -1} if kind == "logged" else orjson.loads(line) | {"x": 1}
@@ -249,33 +261,42 @@ def test_interrupted_file_goes_on_to_the_same_bytes(ledger, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("content", [b"a letter to my mother\n", b"{}\n", b"\n", b"no line feed"])
-def test_file_that_is_no_export_of_the_log_is_left_alone(ledger, tmp_path, content):
+def test_file_that_is_no_export_of_the_log_is_left_alone(honest, tmp_path, content):
     (tmp_path / "log").write_bytes(content)
 
     with pytest.raises(InvalidValue):
-        command(ledger, tmp_path / "log")
+        command(honest, tmp_path / "log")
 
     assert (tmp_path / "log").read_bytes() == content
 
 
-def test_export_of_an_account_is_no_file_to_go_on_with(ledger, tmp_path):
-    (tmp_path / "log").write_text("".join(ledger.export()))
+def test_export_of_an_account_is_no_file_to_go_on_with(honest, tmp_path):
+    (tmp_path / "log").write_text("".join(honest.export()))
 
     with pytest.raises(InvalidValue):
-        command(ledger, tmp_path / "log")
+        command(honest, tmp_path / "log")
 
 
-def test_export_does_not_go_on_behind_an_account_that_is_gone(ledger):
+def test_export_does_not_go_on_behind_an_account_that_is_gone(honest):
     with pytest.raises(ExportedAccountGone):
-        list(exporter(ledger).lines(20, Uid("nobody")))
+        list(exporter(honest).lines(20, Uid("nobody")))
 
 
-def test_accounts_and_the_log_are_not_mixed(ledger, checked):
-    log, account = exported(ledger), ledger.export()
+def test_accounts_and_the_log_are_not_mixed(honest, checked):
+    log, account = exported(honest), honest.export()
 
     assert checked([log[0], *account[1:]])[0] == BROKEN
     assert checked([account[0], *log[1:]])[0] == BROKEN
     assert checked(log[:1])[0] == BROKEN
+
+
+def test_export_of_the_log_becomes_the_books_of_the_whole_ledger(honest, tmp_path, capsys):
+    (tmp_path / "log").write_text("".join(exported(honest)))
+
+    assert books(["hledger", str(tmp_path / "log")]) == 0
+
+    told = capsys.readouterr().out
+    assert all(f":User-{name}" in told for name in ("ann", "bob", "cy", "dee"))
 
 
 def test_gaps_are_ranges_within_one_tile():
