@@ -17,6 +17,7 @@ from shared.ledger.audit_past import NAME_BYTES, AuditPast
 from shared.ledger.audit_position import AuditPosition, AuditPositions
 from shared.ledger.audit_records import RecordAudit
 from shared.ledger.audit_usage import UsageAudit
+from shared.ledger.entry_index import first_indexed
 from shared.ledger.errors import UNREADABLE, IntegrityFailed
 from shared.ledger.export import account_record, entry_pages, uncounted_entries
 from shared.ledger.findings import Finding, Findings
@@ -82,6 +83,7 @@ class AccountTurn:
         self._position = position
         self._version = version
         self._seen = seen
+        self._last_unindexed = 0
         self._uid = position.account.uid
         names, lots, days = (
             parts.positions.pages(self._uid, kind, marks)
@@ -99,6 +101,7 @@ class AccountTurn:
         self._sample(deadline.or_within(deadline.seconds_left() / 2))
         stored = self._store.stored(self._uid)
         is_at_end = self._has_no_finding and self._follow(stored, deadline)
+        self._check_indexed(stored)
         if is_at_end:
             self._compare_names()
             self._finish(stored)
@@ -134,7 +137,16 @@ class AccountTurn:
         self._take_sample(sample)
 
     def _pages(self, first: int, last: int) -> Iterator[list[StoredEntry]]:
-        return entry_pages(self._store, self._uid, first, last, self._parts.sizes.page)
+        """Yield the entries in pages, and note the last of them that lacks its index fields."""
+        for page in entry_pages(self._store, self._uid, first, last, self._parts.sizes.page):
+            self._last_unindexed = max((each.seq for each in page if not each.is_indexed), default=self._last_unindexed)
+            yield page
+
+    def _check_indexed(self, stored: StoredAccount) -> None:
+        """Report an entry without index fields if the account says that the entry has them."""
+        first = None if stored.state is None else first_indexed(stored.state.data.get("nonce"))
+        if first is not None and self._last_unindexed >= first:
+            self._beside.report(self._last_unindexed, "format", "the document lacks fields of its index")
 
     def _compared(self, page: Sequence[StoredEntry], sampled: int) -> frozenset[int]:
         """Return the older entries whose records are compared in this round. All are if the sample is small."""

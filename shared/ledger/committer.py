@@ -259,7 +259,7 @@ class Committer:
     def _won(self, lane: Lane, batch: Batch, version: Version, extra: Mapping[str, Version]) -> None:
         lane.unsettled = lane.failed_on = None
         account = batch.account
-        self._warm(lane, Head(account=account, number=batch.head.number + 1, version=version))
+        self._warm(lane, batch.head.after(account, version))
         decisions = {id(job): decision for job, decision in batch.accepted}
         for job, decision in batch.accepted:
             versions = extra if job.extra_writes else {}
@@ -329,7 +329,7 @@ class Committer:
         except Unavailable:
             return self._after_a_pause(rejected)
         lane.unsettled = None
-        self._warm(lane, Head(account=account, number=batch.head.number + 1, version=version))
+        self._warm(lane, batch.head.after(account, version))
         return self._refused(batch)
 
 

@@ -1,6 +1,6 @@
 """History of an account, page by page: newest first, by kind, time, API key and object."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -12,17 +12,19 @@ from shared.kernel.ids import HoldId, Uid
 from shared.ledger.about import CALL_PURPOSES
 from shared.ledger.account import Account
 from shared.ledger.entries import NOTELESS_KINDS, POSTED_KINDS
+from shared.ledger.entry_index import KEY, REF, UNTOLD, index_mark, ref_mark
 from shared.ledger.errors import UNREADABLE, EntryNotFound, IntegrityFailed
 from shared.ledger.links import EntryChecks
-from shared.ledger.store import AccountStore
+from shared.ledger.store import NO_MARKS, AccountStore, Head
 from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.views import EntryView, HistoryPage, entry_view, hold_needed
 
 T = TypeVar("T")
 
-HISTORY_WINDOW = 100
-"""Number of entries that are read at once in search of an API key or an object."""
-HISTORY_WINDOWS_MAX = 20
+DISJUNCTIONS_MAX = 30
+"""Most combinations of accepted values in a query; see
+https://firebase.google.com/docs/firestore/query-data/queries#limits_on_or_queries.
+"""
 GUESSES_MAX = 2
 """Number of guesses between two halvings, in the search for an entry by time."""
 
@@ -41,9 +43,15 @@ class EntryFilter:
     key: str | None = None
 
     @property
-    def is_about_any(self) -> bool:
-        """True if the filter accepts every entry of its kinds and times."""
-        return self.ref is None and self.key is None
+    def marks(self) -> Mapping[str, Sequence[bytes]]:
+        """Accepted values of the index fields. Empty if the filter accepts every entry of its kinds and times.
+
+        A query of very many kinds asks for the object alone, since one query has DISJUNCTIONS_MAX combinations at most.
+        """
+        told = {REF: (ref_mark(self.ref), UNTOLD)} if self.ref is not None else {}
+        by_key = {KEY: (index_mark(self.key), UNTOLD)} if self.key is not None else {}
+        is_asked = not told or len(self.kinds) * 4 <= DISJUNCTIONS_MAX
+        return {**told, **by_key} if is_asked else told
 
     def has(self, entry: EntryView) -> bool:
         """Return True if the entry matches the wanted key and object."""
@@ -58,48 +66,49 @@ class EntryHistory:
         self._store = store
         self._checks = checks
 
-    def page(self, account: Account, wanted: EntryFilter, *, before: int | None, limit: int) -> HistoryPage:
+    def page(self, head: Head, wanted: EntryFilter, *, before: int | None, limit: int) -> HistoryPage:
         """Return wanted entries below seq `before`, newest first.
 
-        Entries of other kinds are not read. One call reads a bounded number of entries. So a page may be short or empty
-        and still have a `before` to continue from. Raises IntegrityFailed for an entry that the ledger did not write;
-        UnknownKey.
+        Other entries are not read, except those of earlier releases if an object or API key is wanted. One call reads
+        about `limit` entries. So a page may be short or empty and still have a `before` to continue from. Raises
+        IntegrityFailed for an entry that the ledger did not write; UnknownKey.
         """
+        account = head.account
         last, searched = self._last(account, wanted, before)
-        if wanted.is_about_any:
-            found, rest = self._read(account, wanted, last, max(1, limit - searched))
-        else:
-            found, rest = self._searched(account, wanted, last, limit)
-        self._checks.require_page(account.uid, found, (account.seq, account.head))
-        return HistoryPage(items=tuple(self._noted(account.uid, found, self._views(account, found))), before=rest)
+        read, rest = self._candidates(head, wanted, last, max(1, limit - searched))
+        in_time = [each for each in read if _is_within(account.uid, each, wanted)]
+        views = self._views(account, in_time)
+        found = [(entry, view) for entry, view in zip(in_time, views, strict=True) if wanted.has(view)]
+        self._checks.require_page(account.uid, [entry for entry, _ in found], (account.seq, account.head))
+        is_past = bool(read) and wanted.since is not None and _at(account.uid, read[-1]) < wanted.since
+        is_over = rest is None or rest <= 1 or is_past
+        return HistoryPage(items=tuple(self._noted(account.uid, found)), before=None if is_over else rest)
 
-    def _searched(
-        self, account: Account, wanted: EntryFilter, last: int, limit: int
+    def _candidates(
+        self, head: Head, wanted: EntryFilter, last: int, limit: int
     ) -> tuple[list[StoredEntry], int | None]:
-        """Return the entries up to `last` that are about the wanted key and object, and where to continue, or None."""
-        found: list[StoredEntry] = []
-        before: int | None = last + 1
-        for _ in range(HISTORY_WINDOWS_MAX):
-            if before is None or len(found) > limit:
-                break
-            window, before = self._read(account, wanted, before - 1, HISTORY_WINDOW)
-            views = self._views(account, window)
-            found += [entry for entry, view in zip(window, views, strict=True) if wanted.has(view)]
-        return found[:limit], found[limit - 1].seq if len(found) > limit else before
+        """Return at most `limit` entries up to `last` that may be wanted, newest first.
 
-    def _read(
-        self, account: Account, wanted: EntryFilter, last: int, limit: int
-    ) -> tuple[list[StoredEntry], int | None]:
-        """Return at most `limit` entries of the wanted kinds and times up to `last`, newest first.
-
-        The second value is the seq below which others may follow; None if there are no others.
+        The second value is the seq below which others may follow; None if there are no others. Entries that may lack
+        index fields are read by their kinds alone.
         """
-        stored = self._store.newest(account.uid, 1, last, wanted.kinds, limit) if last >= 1 else []
-        first = stored[-1] if len(stored) == limit else None
-        is_after = first is not None and (wanted.since is None or _at(account.uid, first) >= wanted.since)
-        is_more = first is not None and first.seq > 1 and is_after
-        in_time = [each for each in stored if _is_within(account.uid, each, wanted)]
-        return in_time, first.seq if first is not None and is_more else None
+        marks, first = wanted.marks, head.next_indexed
+        if not marks or first <= 1:
+            found = self._newest(head, wanted.kinds, (1, last), limit, marks)
+            return found, found[-1].seq if len(found) == limit else None
+        found = self._newest(head, wanted.kinds, (first, last), limit, marks)
+        left = limit - max(len(found), last >= first)
+        if left < 1:
+            return found, found[-1].seq if found else first
+        older = self._newest(head, wanted.kinds, (1, min(last, first - 1)), left, NO_MARKS)
+        return [*found, *older], older[-1].seq if len(older) == left else None
+
+    def _newest(
+        self, head: Head, kinds: frozenset[str], seqs: tuple[int, int], limit: int, marks: Mapping[str, Sequence[bytes]]
+    ) -> list[StoredEntry]:
+        """Return at most `limit` entries between the two numbers, newest first; see `AccountStore.newest`."""
+        first, last = seqs
+        return self._store.newest(head.account.uid, first, last, kinds, limit, marks) if last >= first else []
 
     def entry(self, account: Account, seq: int) -> EntryView:
         """Return one entry, with its note. Raises EntryNotFound, IntegrityFailed, UnknownKey."""
@@ -107,7 +116,7 @@ class EntryHistory:
         if not stored:
             raise EntryNotFound
         self._checks.require_page(account.uid, stored, (account.seq, account.head))
-        [view] = self._noted(account.uid, stored, self._views(account, stored))
+        [view] = self._noted(account.uid, list(zip(stored, self._views(account, stored), strict=True)))
         return view
 
     def _last(self, account: Account, wanted: EntryFilter, before: int | None) -> tuple[int, int]:
@@ -156,13 +165,12 @@ class EntryHistory:
         known = [(entry, holds.get(HoldId(name)) if name else None) for entry, name in pairs]
         return [_read(account.uid, entry, partial(entry_view, known=hold)) for entry, hold in known]
 
-    def _noted(self, uid: Uid, stored: Sequence[StoredEntry], entries: Sequence[EntryView]) -> list[EntryView]:
+    def _noted(self, uid: Uid, found: Sequence[tuple[StoredEntry, EntryView]]) -> list[EntryView]:
         """Return the entries with their notes. Notes are read for entries that have one, and for those that do not
         tell.
         """
-        pairs = zip(stored, entries, strict=True)
-        notes = self._store.notes(uid, {entry.operation for each, entry in pairs if _may_have_note(each, entry)})
-        return [replace(entry, note=notes.get(entry.operation)) for entry in entries]
+        notes = self._store.notes(uid, {entry.operation for stored, entry in found if _may_have_note(stored, entry)})
+        return [replace(entry, note=notes.get(entry.operation)) for _, entry in found]
 
 
 def _may_have_note(stored: StoredEntry, entry: EntryView) -> bool:

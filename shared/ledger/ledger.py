@@ -232,7 +232,7 @@ class Ledger:
         empty and still have a `before` to continue from.
         """
         asked = wanted or EntryFilter(kinds=POSTED_KINDS if kinds is None else kinds)
-        return self._watched(lambda: self._history.page(self._account(uid), asked, before=before, limit=limit))
+        return self._watched(lambda: self._history.page(self._store.read(uid).head, asked, before=before, limit=limit))
 
     def entry(self, uid: Uid, seq: int) -> EntryView:
         """Return one entry of any kind. Raises EntryNotFound."""

@@ -46,6 +46,7 @@ from shared.ledger.document_paths import (
     operation_path,
 )
 from shared.ledger.entries import Entry, genesis
+from shared.ledger.entry_index import first_indexed, numbered_nonce
 from shared.ledger.entry_notes import binds_note
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.hold_names import capture_operation
@@ -68,17 +69,30 @@ __all__ = [
     "operation_path",
 ]
 
+NO_MARKS: Mapping[str, Sequence[bytes]] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Head:
     """Last known state of an account, the number of its commits, and the version that the next commit builds on.
 
-    `version` is None while the account has no document, else the versions of both its documents.
+    `version` is None while the account has no document, else the versions of both its documents. `first_indexed` is the
+    number from which all entries have their index fields; None if the last commit was of an earlier release.
     """
 
     account: Account
     number: int
     version: Version | None
+    first_indexed: int | None = None
+
+    @property
+    def next_indexed(self) -> int:
+        """Number from which all entries have their index fields after the next commit."""
+        return self.account.seq + 1 if self.first_indexed is None else self.first_indexed
+
+    def after(self, account: Account, version: Version) -> "Head":
+        """Return the head after a commit that made this state with this version."""
+        return Head(account=account, number=self.number + 1, version=version, first_indexed=self.next_indexed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -180,7 +194,7 @@ class AccountStore:
 
         The commit fails if `head` is outdated.
         """
-        sealed = self._seals.data(account, head.number + 1, nonce)
+        sealed = self._seals.data(account, head.number + 1, numbered_nonce(nonce, head.next_indexed))
         return account_writes(account.uid, sealed, plain_fields(account), head.version)
 
     def commit(self, writes: Sequence[Write]) -> tuple[Version, Mapping[str, Version]]:
@@ -212,15 +226,24 @@ class AccountStore:
         """Return the stored entries `first` to `last`, in order. Missing entries are left out."""
         return self.entries_from(uid, first, last, last - first + 1)
 
-    def newest(self, uid: Uid, first: int, last: int, kinds: frozenset[str], limit: int) -> list[StoredEntry]:
+    def newest(
+        self,
+        uid: Uid,
+        first: int,
+        last: int,
+        kinds: frozenset[str],
+        limit: int,
+        marks: Mapping[str, Sequence[bytes]] = NO_MARKS,
+    ) -> list[StoredEntry]:
         """Return at most `limit` stored entries of these kinds among `first` to `last`, newest first.
 
-        No other entries are read. Fewer: there are no others.
+        `marks` has the accepted values of index fields. No other entries are read. Fewer: there are no others.
         """
+        marked = tuple(Where(name, "in", list(accepted)) for name, accepted in marks.items())
         query = Query(
             collection=f"{account_path(uid)}/entries",
             limit=limit,
-            where=(Where("kind", "in", sorted(kinds)),),
+            where=(Where("kind", "in", sorted(kinds)), *marked),
             id_from=entry_id(first),
             id_to=entry_id(min(last, SEQ_MAX)),
             is_newest_first=True,
@@ -371,6 +394,7 @@ class AccountStore:
             account=decode_account(str(data["state"])),
             number=_int(data["version"]),
             version=stored.version,
+            first_indexed=first_indexed(data.get("nonce")),
         )
 
     def _rest(self, head: Head, count: int) -> Archive:

@@ -7,11 +7,13 @@ from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.account_documents import SCHEMA
 from shared.ledger.document_paths import ENTRY_ID
 from shared.ledger.entries import CALL_KINDS, Entry, body_hash
+from shared.ledger.entry_index import INDEX_FIELDS, index_fields
 from shared.ledger.entry_notes import binds_note
+from shared.ledger.errors import UNREADABLE
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import ENTRY_CONTEXT, from_base64, to_base64
 
-FIELDS = frozenset({"kind", "body", "signature", "has_note", "hash", "schema", SCHEMA_VERSION})
+FIELDS = frozenset({"kind", "body", "signature", "has_note", "hash", "schema", SCHEMA_VERSION}) | INDEX_FIELDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -26,13 +28,21 @@ class StoredEntry:
     schema: int = SCHEMA
     has_note: bool | None = None
     """True if the entry's operation has a note. None: the entry does not tell, since it is old or of a call."""
+    is_indexed: bool = True
+    """False if the document lacks the index fields that the body asks for: the entry is old, or was changed."""
 
 
 def entry_data(entry: Entry, keys: KeyRing, *, has_note: bool) -> Data:
     """Return the fields of an entry's document. The hash follows from the body, so that it is not stored."""
     signature = keys.sign(ENTRY_CONTEXT, entry.hash.encode(), entry.kid)
     told = {"has_note": has_note} if has_note or entry.kind not in CALL_KINDS else {}
-    return {"kind": entry.kind, "body": entry.body, "signature": from_base64(signature), **told}
+    return {
+        "kind": entry.kind,
+        "body": entry.body,
+        "signature": from_base64(signature),
+        **index_fields(entry.body),
+        **told,
+    }
 
 
 def stored_entry(document: Document) -> StoredEntry:
@@ -42,7 +52,8 @@ def stored_entry(document: Document) -> StoredEntry:
     fields has the schema -1.
     """
     data, body = document.data, str(document.data.get("body"))
-    signature, schema = data.get("signature"), data.get("schema", SCHEMA) if _is_whole(data) else None
+    signature, is_indexed = data.get("signature"), _is_indexed(data, body)
+    schema = data.get("schema", SCHEMA) if _is_whole(data, is_indexed=is_indexed) else None
     return StoredEntry(
         seq=int(document.id) if ENTRY_ID.fullmatch(document.id) else -1,
         body=body,
@@ -51,10 +62,23 @@ def stored_entry(document: Document) -> StoredEntry:
         kind=str(data.get("kind")),
         schema=schema if isinstance(schema, int) else -1,
         has_note=None if data.get("has_note") is None else bool(data["has_note"]),
+        is_indexed=is_indexed,
     )
 
 
-def _is_whole(data: Data) -> bool:
-    """Return True if the document has no field that the ledger does not write. No hash covers these fields."""
+def _is_whole(data: Data, *, is_indexed: bool) -> bool:
+    """Return True if the document has no field that the ledger does not write. No hash covers these fields.
+
+    Entries of earlier releases have no index fields.
+    """
     has_note = data.get("has_note", False)
-    return data.keys() <= FIELDS and isinstance(has_note, bool) and (has_note or not binds_note(str(data.get("body"))))
+    has_note_mark = isinstance(has_note, bool) and (has_note or not binds_note(str(data.get("body"))))
+    return data.keys() <= FIELDS and has_note_mark and (is_indexed or data.keys().isdisjoint(INDEX_FIELDS))
+
+
+def _is_indexed(data: Data, body: str) -> bool:
+    """Return True if the document has the index fields that the body determines, and no others."""
+    try:
+        return index_fields(body) == {name: data[name] for name in INDEX_FIELDS if name in data}
+    except UNREADABLE:
+        return False

@@ -31,6 +31,7 @@ from shared.kernel.money import Micro
 from shared.kernel.schemas import SCHEMA_VERSION, kind_of
 from shared.kernel.watching import Listener
 from shared.ledger.commands import Capture, Charge, Freeze, Grant, PlaceHold, Release, Reverse, Unfreeze
+from shared.ledger.history import EntryFilter
 from shared.ledger.log.tiles import TILE_WIDTH
 from shared.ledger.log.typed_leaves import queue_leaf
 from shared.ledger.log_export import LogExport
@@ -298,6 +299,8 @@ def _spend(services, uid):
     execute(Freeze(**asked("freeze")))
     execute(Unfreeze(**asked("unfreeze")))
     services.credits.ledger.history(uid, before=None, limit=20, kinds=None)
+    for wanted in (EntryFilter(ref="call:ans_1"), EntryFilter(key="key_1"), EntryFilter(ref="ans_1", key="key_1")):
+        services.credits.ledger.history(uid, before=None, limit=20, wanted=wanted)
     services.credits.analytics.report(uid, "2000-01-01", "2099-12-31")
     assert {services.credits.analytics.rebuild(each) > 0 for each in services.credits.analytics.accounts()} == {
         False,

@@ -12,6 +12,8 @@ from tests.cost.product import CREDIT, Caller, Product
 
 BATCH = 50
 """Commands of a commit."""
+KEYS = 2
+"""API keys of the calls in a journal. Each call has an object of its own."""
 HELD, USED = Micro(1_000), Micro(700)
 
 
@@ -56,7 +58,7 @@ def _hold(uid: Uid, number: int) -> PlaceHold:
         lifetime=HOUR,
         principal=uid,
         tags=(("model", "small"),),
-        about=about("chat", model="small"),
+        about=about("chat", ref=("message", f"msg_{number}"), model="small", principal=f"key:{number % KEYS}"),
     )
 
 

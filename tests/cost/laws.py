@@ -177,6 +177,22 @@ LAWS: tuple[Law, ...] = (
         most=22,
     ),
     Law(
+        name="history_of_key",
+        title="GET history of an API key, a page of 20",
+        counted="reads",
+        sizes=ENTRIES,
+        run=lambda entries: _page(entries, "?key=1"),
+        most=22,
+    ),
+    Law(
+        name="history_of_object",
+        title="GET history of an object and an API key, a page of 20",
+        counted="reads",
+        sizes=ENTRIES,
+        run=lambda entries: _page(entries, "?ref=message:msg_7&key=1"),
+        most=22,
+    ),
+    Law(
         name="export",
         title="GET export",
         counted="reads an entry",

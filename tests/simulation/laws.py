@@ -28,6 +28,7 @@ from shared.ledger.account_documents import account_path, plain_fields, state_pa
 from shared.ledger.books import merged
 from shared.ledger.codec import encode_account, encode_hold, encode_lot
 from shared.ledger.entries import CALL_KINDS, body_hash, draft_of, genesis
+from shared.ledger.entry_index import index_fields
 from shared.ledger.entry_notes import NOTE_FACT, is_bound_by
 from shared.ledger.fold import apply
 from shared.ledger.key_ring import KeyRing
@@ -108,7 +109,7 @@ class Laws:
         assert named == (self.ledger, self.uid, before.seq + 1, before.head), "entries link"
         assert body["at"] >= before.at, "time never runs backwards"
         digest, signature = body_hash(text), data["signature"]
-        assert set(data) - {"has_note"} == {"kind", "body", "signature"}
+        assert set(data) - {"has_note"} == {"kind", "body", "signature", *index_fields(text)}
         assert data["kind"] == body["kind"]
         self.effects.add(body["op"])
         assert isinstance(signature, bytes)

@@ -160,6 +160,22 @@ def _(scene: Scene, random: Random) -> Expected:
     return {(seq_of(scene, "adjust"), "format"), (seq_of(scene, "adjust"), "entry_changed")}
 
 
+@each(("ref", "key"), "entry: another mark of the index", "trigger", "audit", "verifier")
+def _(scene: Scene, random: Random, name: str) -> Expected:
+    seq = some_seq(scene, random)
+    scene.change(entry_path(ADA, seq), **{name: random.choice([b"\xff\xff\xff", "x", 7, None, [1], {"a": 1}])})
+    return {(seq, "format"), (seq, "entry_changed")}
+
+
+@row("entry: the marks of the index taken away", "trigger", "audit")
+def _(scene: Scene, random: Random) -> Expected:
+    marked = [path for path in scene.paths("/entries/") if "ref" in scene.data(path)]
+    path = random.choice(marked)
+    scene.drop(path, "ref", "key")
+    seq = int(path.rsplit("/", 1)[1])
+    return {(seq, "format"), (seq, "entry_changed")}
+
+
 @row("note: another text or salt", "audit", "verifier")
 def _(scene: Scene, random: Random) -> Expected:
     path, field = f"accounts/{ADA}/notes/adjust", random.choice(["text", "salt"])

@@ -7,10 +7,9 @@ import pytest
 
 from shared.kernel.clock import MINUTE
 from shared.kernel.documents import Create, Data, Put
-from shared.ledger.account import Account
 from shared.ledger.history import EntryFilter, EntryHistory
 from shared.ledger.links import EntryChecks
-from shared.ledger.store import AccountStore, entry_path
+from shared.ledger.store import AccountStore, Head, entry_path
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import NOW, adjust
 from tests.support.ledgers import KEYS, UID, World, charge, grant
@@ -85,12 +84,12 @@ def data_of(documents: MemoryDocuments, path: str) -> Data:
     return document.data
 
 
-def long_history(documents: MemoryDocuments, count: int) -> Account:
-    """Store `count` entries, a charge in each minute and every fifth a hold, and return their account."""
+def long_history(documents: MemoryDocuments, count: int) -> Head:
+    """Store `count` entries, a charge in each minute and every fifth a hold, and return the head of their account."""
     world = World(documents=documents)
     world.ledger.execute(UID, grant("g", 1_000))
     world.ledger.execute(UID, charge("c", 1))
-    account = store_on(documents).read(UID).head.account
+    head = store_on(documents).read(UID).head
     data = data_of(documents, entry_path(UID, 2))
     body = orjson.loads(str(data["body"]))
     for first in range(3, count + 1, 2_000):
@@ -107,13 +106,13 @@ def long_history(documents: MemoryDocuments, count: int) -> Account:
                 for seq in range(first, min(first + 2_000, count + 1))
             ]
         )
-    return replace(account, seq=count, at=NOW + count * MINUTE)
+    return replace(head, account=replace(head.account, seq=count, at=NOW + count * MINUTE))
 
 
 @pytest.mark.parametrize("count", [100, 10_000, 100_000])
 def test_history_page_reads_as_many_documents_as_it_shows(count):
     documents = Counting()
-    account = long_history(documents, count)
+    head = long_history(documents, count)
     history, limit = EntryHistory(store_on(documents), CHECKS), 20
     middle = NOW + count // 2 * MINUTE
     pages = {
@@ -127,10 +126,10 @@ def test_history_page_reads_as_many_documents_as_it_shows(count):
     }
     for name, (wanted, before) in pages.items():
         documents.read = 0
-        page = history.page(account, wanted, before=before, limit=limit)
+        page = history.page(head, wanted, before=before, limit=limit)
         assert documents.read + len(ACCOUNT_DOCUMENTS) <= 22, name
         assert len(page.items) <= limit, name
-    until = history.page(account, EntryFilter(until=middle), before=None, limit=limit)
+    until = history.page(head, EntryFilter(until=middle), before=None, limit=limit)
     assert [entry.seq for entry in until.items][:3] == [each for each in range(count // 2, 0, -1) if each % 5][:3]
 
 
@@ -172,10 +171,10 @@ def test_history_reads_notes_of_entries_that_have_one_or_do_not_tell():
 
 def test_old_entries_of_calls_are_asked_for_no_note():
     documents = Counting()
-    account = long_history(documents, 100)
+    head = long_history(documents, 100)
     documents.read = 0
 
-    EntryHistory(store_on(documents), CHECKS).page(account, EntryFilter(), before=90, limit=20)
+    EntryHistory(store_on(documents), CHECKS).page(head, EntryFilter(), before=90, limit=20)
 
     assert documents.read == 20
 
