@@ -281,3 +281,19 @@ def test_large_account_meets_its_closed_day_on_many_workers(ledger, checked, mon
         assert (code, "Nothing up to day 2026-09-21 is missing." in told) == (SOUND, True)
         assert "ann 4 sequence" in checked([*lines[:5], *lines[6:]], POLICY, "--jobs", jobs)[1]
         assert "ann 3 sequence" in checked([*lines[:4], *lines[6:]], POLICY, "--jobs", jobs)[1]
+
+
+def test_report_in_json_has_the_log_and_the_closed_day(honest, checked):
+    code, told = checked(honest.export(), POLICY, "--json")
+
+    (file,) = orjson.loads(told)["files"]
+    assert (code, {key["vouched_by"] for key in file["keys"]}) == (SOUND, {"policy"})
+    assert file["log"] == {
+        "log": "ledger.example.com/prod-1",
+        "size": 10,
+        "is_vouched": True,
+        "witnesses": [],
+        "day": "2026-09-21",
+        "complete_accounts": 1,
+        "is_whole": False,
+    }
