@@ -5,11 +5,13 @@ from typing import Any
 from marshmallow import fields
 
 from functions.http.fields import DATE, Answer, Credits
+from functions.http.provider_books import ProviderDayOut, provider_days
 from functions.http.routes import READ_USERS, Call, Routes
 from shared.kernel.errors import NotFound
 from shared.ledger.entries import ABSORBED, BREAKAGE
 from shared.ledger.log.day_store import ClosedDay, DayBroken
 from shared.ledger.log.days import DayRecord
+from shared.payments.provider_days import ProviderBooksBroken
 
 LATEST = "latest"
 
@@ -32,7 +34,8 @@ class BooksOut(Answer):
     is the credits that users have, `debt` the credits that users owe, `breakage` the expired credits, `absorbed` the
     credits that the platform bore. `accounts_posted` is the sum over all accounts as they were read for the close, some
     minutes after the books. `differences` names sums that do not agree; no name stands there if the books balance.
-    `record` is the signed text, `hash` the SHA-256 of that text, which the next day's record names as `previous`.
+    `providers` compares the day with the listings of payment providers. `record` is the signed text, `hash` the SHA-256
+    of that text, which the next day's record names as `previous`.
     """
 
     day = fields.String(required=True)
@@ -46,16 +49,20 @@ class BooksOut(Answer):
     accounts_posted = Credits(required=True)
     flows = fields.Dict(keys=fields.String(), values=Credits(), required=True)
     differences = fields.List(fields.String(), required=True)
+    providers = fields.List(fields.Nested(ProviderDayOut), required=True)
     root = fields.String(required=True)
     previous = fields.String(required=True)
     hash = fields.String(required=True)
     record = fields.String(required=True)
 
 
-@routes.get("/admin/books/{day}", access=READ_USERS, answer=BooksOut, errors=(DayNotClosed, DayBroken))
+@routes.get(
+    "/admin/books/{day}", access=READ_USERS, answer=BooksOut, errors=(DayNotClosed, DayBroken, ProviderBooksBroken)
+)
 def books(call: Call) -> Any:
     """Show the books at the close of a day, `2026-11-30`, or at the last close: `latest`."""
-    return _told(_closed(call, call.path["day"]).record)
+    record = _closed(call, call.path["day"]).record
+    return {**_told(record), "providers": provider_days(call.services, record)}
 
 
 def _closed(call: Call, day: str) -> ClosedDay:

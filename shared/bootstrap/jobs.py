@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.sagas.images.sweep import ImageSweep
     from shared.sagas.payments.crypto_sweep import CryptoJobs
     from shared.sagas.payments.event_listing import EventListing
+    from shared.sagas.payments.provider_books import ProviderBooks
     from shared.sagas.payments.sweep import PaymentJobs
 
 
@@ -107,6 +108,14 @@ class JobWorkers:
     def event_listing(self) -> "EventListing":
         """Return the worker that lists providers' events."""
         return self.services.payments.event_listing
+
+    @part
+    def provider_books(self) -> "ProviderBooks":
+        """Build the worker that compares closed days with providers' listings."""
+        from shared.sagas.payments.provider_books import ProviderBooks
+
+        ports, days = self.services.ports, self.services.credits.days
+        return ProviderBooks(ports.documents(), days, ports.payment_providers, ports.alerts(), self.services.clock)
 
     @part
     def crypto(self) -> "CryptoJobs":
@@ -264,6 +273,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             60,
             "Close each day after its end: all accounts in one signed record, compared with the day before.",
             lambda workers: workers.days.close,
+        ),
+        JobEntry(
+            "provider_books",
+            60,
+            "Compare each closed day with the listings of payment providers, payment by payment.",
+            lambda workers: workers.provider_books.compare,
         ),
     ),
     "every_day": (

@@ -51,6 +51,13 @@ class Fiat:
         return cls(int(f"{whole}{kept}"), currency)
 
 
+def decimal_of(minor: int, currency: str) -> str:
+    """Return a sum of minor units as people write amounts, with a sign if the sum is below 0; see `Fiat.decimal`."""
+    digits, sign = minor_digits(currency), "-" if minor < 0 else ""
+    whole, part = divmod(abs(minor), 10**digits)
+    return f"{sign}{whole}.{part:0{digits}d}" if digits else f"{sign}{whole}"
+
+
 def minor_digits(currency: str) -> int:
     """Return the number of decimal digits of the currency's minor unit."""
     return MINOR_DIGITS.get(currency, MINOR_DIGITS_USUAL)

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from emulator.stand_ins.idempotency import KeyInUse, KeyMismatch, Keys
+from emulator.stand_ins.paypal import reporting
 from emulator.stand_ins.paypal.certificates import PATH as CERTIFICATES
 from emulator.stand_ins.paypal.certificates import SIGNER, Certificate, authority
 from emulator.stand_ins.paypal.errors import PayPalError, debug_id, invalid, missing, refused_token, unprocessable
@@ -72,6 +73,7 @@ class Api:
     ) -> None:
         self._money = money
         self.webhooks = Webhooks()
+        self.reporting = reporting.Reporting(money, now)
         self._keys = keys
         self._client = f"{client_id}:{client_secret}"
         self._webhook_id = webhook_id
@@ -95,6 +97,7 @@ class Api:
                 ("GET", "/v1/notifications/webhooks-events/*", self._get_event),
                 ("POST", "/v1/notifications/webhooks-events/*/resend", self._resend),
                 ("POST", "/v1/notifications/verify-webhook-signature", self._verify_signature),
+                ("GET", reporting.PATH, lambda request: _told(self.reporting.search(request.asked()))),
                 ("GET", WEBHOOKS, lambda _: _told({"webhooks": self.webhooks.list()})),
                 ("POST", WEBHOOKS, lambda request: _told(self.webhooks.create(_body(request)), status=201)),
                 ("GET", f"{WEBHOOKS}/*", lambda webhook, _: _told(self.webhooks.get(webhook))),

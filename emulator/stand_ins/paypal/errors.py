@@ -8,6 +8,10 @@ from emulator.stand_ins.wire import Answer, Json, json_answer
 MESSAGES = {
     "INVALID_REQUEST": (400, "Request is not well-formed, syntactically incorrect, or violates schema."),
     "NOT_AUTHORIZED": (403, "Authorization failed due to insufficient permissions."),
+    "RESULTSET_TOO_LARGE": (
+        400,
+        "Result set size is greater than the maximum limit. Change the filter criteria and try again.",
+    ),
     "RESOURCE_NOT_FOUND": (404, "The specified resource does not exist."),
     "RESOURCE_CONFLICT": (409, "The server has detected a conflict while processing this request."),
     "UNSUPPORTED_MEDIA_TYPE": (415, "The server does not support the request payload's media type."),

@@ -45,8 +45,8 @@ class PayPalStandIn(StandIn):
     key_header = "paypal-request-id"
     controls = StandIn.controls | {
         "alter", "approve", "capture_count", "captures_for", "close_dispute", "dispute", "events", "expire_order",
-        "expire_tokens", "fail_refund", "get", "issue_certificate", "refund", "refunds_start", "review_dispute",
-        "settle_capture", "settle_refund",
+        "expire_tokens", "fail_refund", "get", "issue_certificate", "permit_search", "refund", "refunds_start",
+        "review_dispute", "settle_capture", "settle_refund",
     }  # fmt: skip
 
     def __init__(
@@ -222,6 +222,13 @@ class PayPalStandIn(StandIn):
         """
         self._api.certificates[certificate.id] = certificate
         return certificate
+
+    def permit_search(self, *, is_permitted: bool, late_seconds: float | None = None) -> None:
+        """Grant or take away the permission of the transaction search. `late_seconds` is the age of listed money."""
+        with self.lock:
+            self._api.reporting.is_permitted = is_permitted
+            if late_seconds is not None:
+                self._api.reporting.late_seconds = late_seconds
 
     def issue_certificate(
         self,

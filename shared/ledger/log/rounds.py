@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import orjson
 
+from shared.kernel.clock import Millis
 from shared.kernel.documents import Create, Data, Document, Put, Version, Write
 from shared.kernel.ids import Uid
 from shared.ledger.errors import IntegrityFailed
@@ -34,6 +35,7 @@ from shared.ledger.log.position import (
     stored_page,
 )
 from shared.ledger.log.typed_leaves import indexed, stored_leaf
+from shared.ledger.log.world_moves import WorldMove, moves_in, moves_write
 from shared.ledger.stored_entries import StoredEntry
 
 ROUND_BYTES_MAX = 4 * 2**20
@@ -71,9 +73,11 @@ class AccountRead:
 class RoundPlan:
     """Writes of a round, and the accounts by outcome.
 
-    `books` are the sums of the log with the new entries, `figures` the state of the figures with them. `moved`: the log
-    gets entries. `rest`: entries are left for another round. `current`: the log has all entries. `faults`: an entry
-    broke a law, so that the account is parked.
+    `books` are the sums of the log with the new entries, `figures` the state of the figures with them, `moves` the
+    credits from and to the outside.
+
+    `moved`: the log gets entries. `rest`: entries are left for another round. `current`: the log has all entries.
+    `faults`: an entry broke a law, so that the account is parked.
     """
 
     head: TreeHead
@@ -87,6 +91,7 @@ class RoundPlan:
     faults: dict[Uid, ParkedAt] = field(default_factory=dict)
     parked: dict[Uid, ParkedAt] = field(default_factory=dict)
     last_entries: dict[Uid, StoredEntry] = field(default_factory=dict)
+    moves: list[WorldMove] = field(default_factory=list)
     bytes: int = 0
 
     @property
@@ -94,7 +99,7 @@ class RoundPlan:
         """Index of the next leaf."""
         return self.head.size + len(self.hashes)
 
-    def commit_writes(self, version: Version | None) -> list[Write]:
+    def commit_writes(self, version: Version | None, now: Millis) -> list[Write]:
         """Return all writes of the round, the head first. `version` is that of the head as read; None: no head.
 
         A round that only parks accounts leaves the head as it is.
@@ -105,7 +110,8 @@ class RoundPlan:
         data = {**head_data(grown.head), "books": books_text(self.books), **self.figures.data()}
         head = Create(HEAD_PATH, data) if version is None else Put(HEAD_PATH, data, version)
         tiles = [Create(tile_path(*place), {"hashes": tile}) for place, tile in grown.tiles.items()]
-        return [head, *tiles, *self.writes]
+        moves = [moves_write(self.head.size, self.moves, now)] if self.moves else []
+        return [head, *tiles, *moves, *self.writes]
 
 
 def add_leaf(plan: RoundPlan, document: Document) -> None:
@@ -184,7 +190,7 @@ def _add_entries(plan: RoundPlan, read: AccountRead, new: Sequence[StoredEntry])
     """Add the entries' leaves and the moved position. Return False if the commit has no room for its documents."""
     hashes = [_hash_of(read.visit.uid, entry) for entry in new]
     position, spilled = _spilled(read.position, read.page)
-    books = _books_with(plan.books, read, new)
+    books, moves = _books_with(plan.books, read, new)
     figured, days = _figures_with(plan.figures.generation, read, new)
     moved = position.moved(len(new), new[-1].hash, plan.next_index, stated(orjson.loads(new[-1].body)))
     writes = [_position_write(replace(moved, figured=figured)), *spilled]
@@ -193,6 +199,7 @@ def _add_entries(plan: RoundPlan, read: AccountRead, new: Sequence[StoredEntry])
         return False
     plan.books = books
     plan.figures = plan.figures.with_account(days, is_behind=figured.seq != moved.seq)
+    plan.moves += moves
     plan.bytes += size
     plan.writes += writes
     plan.hashes += hashes
@@ -201,16 +208,22 @@ def _add_entries(plan: RoundPlan, read: AccountRead, new: Sequence[StoredEntry])
     return True
 
 
-def _books_with(books: LedgerBooks, read: AccountRead, new: Sequence[StoredEntry]) -> LedgerBooks:
-    """Return the books with the new entries. Raises IntegrityFailed for the first entry that cannot be summed."""
-    before = read.position.balances
+def _books_with(
+    books: LedgerBooks, read: AccountRead, new: Sequence[StoredEntry]
+) -> tuple[LedgerBooks, list[WorldMove]]:
+    """Return the books with the new entries, and the entries' moves from and to the outside.
+
+    Raises IntegrityFailed for the first entry that cannot be summed.
+    """
+    before, moves = read.position.balances, list[WorldMove]()
     for entry in new:
         try:
             body = orjson.loads(entry.body)
             books, before = books.with_entries([body], before), stated(body)
+            moves += moves_in(read.visit.uid, body)
         except (AttributeError, KeyError, TypeError) as error:
             raise IntegrityFailed(uid=read.visit.uid, seq=entry.seq, rule="canonical") from error
-    return books
+    return books, moves
 
 
 def _figures_with(

@@ -37,7 +37,10 @@ from shared.ledger.stored_entries import StoredEntry, stored_entry
 VISITS_MAX = 200
 """Most accounts of a round."""
 LEAVES_MAX = 20
-"""Most typed leaves of a round. A commit has less than 500 writes: 2 for each account, 1 for each leaf, and tiles."""
+"""Most typed leaves of a round. A commit has less than 500 writes: 2 for each account, 1 for each leaf, and tiles.
+
+One more has the moves of the round.
+"""
 ENTRIES_MAX = 2_000
 """Most entries of a round."""
 ENTRIES_PER_VISIT = 200
@@ -236,7 +239,7 @@ class Sequencer:
         if plan.writes:
             version = None if stored is None else stored.version
             try:
-                self._documents.commit(plan.commit_writes(version), timeout_seconds=COMMIT_SECONDS)
+                self._documents.commit(plan.commit_writes(version, self._clock.now()), timeout_seconds=COMMIT_SECONDS)
             except PreconditionFailed:
                 self._check_tiles(stored, plan)
                 raise

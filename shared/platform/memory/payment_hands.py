@@ -13,6 +13,7 @@ from typing import Literal
 from shared.kernel.clock import Clock
 from shared.kernel.ids import derived_id
 from shared.payments.fiat import Fiat
+from shared.payments.listed_money import ListedMoney
 from shared.payments.ports import (
     Dispute,
     Notice,
@@ -83,12 +84,14 @@ class HeldPayment:
 class ProviderHands:
     """Payments at one provider, and the actions of everybody but us. Safe to share between threads.
 
-    `captures` counts by payment the times that money was taken. `events` lists all announced events, oldest first.
+    `captures` counts by payment the times that money was taken. `events` lists all announced events, and `moved` all
+    money that came in or went out, oldest first.
     """
 
     def __init__(self, clock: Clock, name: ProviderName, *, is_live: bool) -> None:
         self.captures: Counter[str] = Counter()
         self.events: list[Notice] = []
+        self.moved: list[ListedMoney] = []
         self._clock = clock
         self._name: ProviderName = name
         self._manner = name if name in EVENTS else "stripe"
@@ -157,6 +160,8 @@ class ProviderHands:
         with self._lock:
             held = self._by_ref[refund]
             held.refunds[refund] = replace(held.refunds[refund], status=status)
+            if status == "failed":
+                self._move(held, held.refunds[refund].amount)
             self._tell(held, "refund_changed", refund=refund)
 
     def dispute(self, payment: str, amount: Fiat | None = None) -> str:
@@ -167,6 +172,7 @@ class ProviderHands:
             made = Dispute(id=self._id("dispute", held), amount=amount or held.paid, status="open")
             held.disputes[made.id] = made
             self._by_ref[made.id] = held
+            self._move(held, made.amount, is_out=True)
             self._tell(held, "disputed", dispute=made.id)
             return made.id
 
@@ -175,6 +181,8 @@ class ProviderHands:
         with self._lock:
             held = self._by_ref[dispute]
             held.disputes[dispute] = replace(held.disputes[dispute], status=status)
+            if status != "lost":
+                self._move(held, held.disputes[dispute].amount)
             self._tell(held, "dispute_ended", dispute=dispute)
 
     def warn(self, payment: str) -> str:
@@ -215,6 +223,7 @@ class ProviderHands:
         self._give_refs(held)
         held.stage, held.paid, held.failure, held.is_gone = "paid", held.amount, None, False
         self.captures[str(held.payment)] += 1
+        self._move(held, held.amount)
         self._tell(held, happening)
 
     def _give_refs(self, held: HeldPayment) -> None:
@@ -242,8 +251,21 @@ class ProviderHands:
         made = Refund(id=self._id("refund", held), amount=amount, status=status)
         held.refunds[made.id] = made
         self._by_ref[made.id] = held
+        self._move(held, amount, is_out=True)
         self._tell(held, "refunded", refund=made.id)
         return made
+
+    def _move(self, held: HeldPayment, amount: Fiat, *, is_out: bool = False) -> None:
+        """List money that moved, as the provider's balance shows it."""
+        line = ListedMoney(
+            id=derived_id("txn", self._name, str(len(self.moved))),
+            amount=amount,
+            at=self._clock.now(),
+            is_out=is_out,
+            money=held.refs.get(PROVIDERS[self._name].money if self._name in PROVIDERS else "intent", ""),
+            payment="" if is_out else held.payment or "",
+        )
+        self.moved.append(line)
 
     def _id(self, kind: str, held: HeldPayment) -> str:
         number = len(held.refunds) + len(held.disputes) + len(held.warnings)

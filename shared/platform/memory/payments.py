@@ -9,6 +9,7 @@ from typing import Literal
 from shared.kernel.clock import Clock, Millis
 from shared.kernel.ids import derived_id
 from shared.payments.fiat import Fiat
+from shared.payments.listed_money import MoneyPage
 from shared.payments.ports import (
     Checkout,
     Notices,
@@ -25,7 +26,16 @@ from shared.payments.providers import PROVIDERS
 from shared.platform.memory.payment_hands import HeldPayment, ProviderHands
 
 Call = Literal[
-    "open", "truth", "capture", "refund", "cancel", "locate", "notices", "customer_session", "forget_customer"
+    "open",
+    "truth",
+    "capture",
+    "refund",
+    "cancel",
+    "locate",
+    "notices",
+    "listed_money",
+    "customer_session",
+    "forget_customer",
 ]
 
 PAGE_NOTICES = 3
@@ -133,6 +143,14 @@ class MemoryProvider(ProviderHands):
         """
         with self._call("locate"):
             return self._find(refs).payment
+
+    def listed_money(self, since: Millis, until: Millis, cursor: str | None) -> MoneyPage:
+        """Return the next page of the money that moved, newest first; see `ListsMoney.listed_money`."""
+        with self._call("listed_money"):
+            found = [each for each in reversed(self.moved) if since <= each.at < until]
+            first = int(cursor or 0)
+            onward = first + PAGE_NOTICES
+            return MoneyPage(lines=found[first:onward], cursor=str(onward) if onward < len(found) else None)
 
     def notices(self, since: Millis, cursor: str | None, until: Millis | None = None) -> Notices:
         """Return events from `since` until `until` (ms), newest first, PAGE_NOTICES at a time.

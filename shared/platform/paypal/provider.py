@@ -15,6 +15,7 @@ from shared.kernel.clock import DAY, HOUR, Clock, Millis, rfc3339
 from shared.kernel.events import Alerts
 from shared.kernel.ids import derived_id
 from shared.payments.fiat import Fiat
+from shared.payments.listed_money import ListingForbidden, MoneyPage, readable_money
 from shared.payments.lockout import Lockout, Reminder
 from shared.payments.ports import (
     Checkout,
@@ -32,12 +33,15 @@ from shared.platform.paypal.addresses import is_live_address
 from shared.platform.paypal.api import PayPalApi, calling, issue_of
 from shared.platform.paypal.events import above, notice_of, payment_in, refs_of
 from shared.platform.paypal.reading import Thing, best_capture, payments_in, refund_of, truth_of, written
+from shared.platform.paypal.transactions import PAGE as TRANSACTIONS_PAGE
+from shared.platform.paypal.transactions import TOO_LARGE, SearchPlace, money_of, refreshed_in
 
 ORDERS = "/v2/checkout/orders"
 CAPTURES = "/v2/payments/captures"
 REFUNDS = "/v2/payments/refunds"
 DISPUTES = "/v1/customer/disputes"
 EVENTS = "/v1/notifications/webhooks-events"
+TRANSACTIONS = "/v1/reporting/transactions"
 EVENTS_KEPT = 29 * DAY
 EVENTS_PAGE = 100
 DISPUTES_PAGE = 50
@@ -128,6 +132,32 @@ class PayPalProvider:
             page = self._api.call("GET", f"{EVENTS}?{cursor or urlencode(asked)}")
             items = readable("paypal", page["events"], partial(notice_of, is_live=self._is_live))
             return Notices(items=items, cursor=self._next_query(page, EVENTS))
+
+    def listed_money(self, since: Millis, until: Millis, cursor: str | None) -> MoneyPage:
+        """Return the next page of the transaction search; see `ListsMoney.listed_money`.
+
+        A period with more results than PayPal lists is halved.
+        """
+        place = SearchPlace.parsed(cursor, since)
+        asked = {
+            "start_date": rfc3339(place.since),
+            "end_date": rfc3339(Millis(place.end(until) - 1)),
+            "fields": "transaction_info",
+            "page_size": TRANSACTIONS_PAGE,
+            "page": place.page,
+        }
+        with calling("listed_money", self._lockout):
+            try:
+                page = self._api.call("GET", f"{TRANSACTIONS}?{urlencode(asked)}")
+            except exceptions.ForbiddenAccess:
+                raise ListingForbidden("PayPal", "Transaction Search") from None
+            except exceptions.ClientError as error:
+                if issue_of(error) != TOO_LARGE or (halved := place.halved()) is None:
+                    raise
+                return MoneyPage(lines=(), cursor=halved)
+            lines, unreadable = readable_money("paypal", page.get("transaction_details") or [], money_of)
+            onward = place.following(int(page.get("total_pages") or 1), until)
+            return MoneyPage(lines=lines, cursor=onward, unreadable=unreadable, complete_to=refreshed_in(page))
 
     def _find(self, refs: Refs) -> tuple[Thing | None, Thing | None]:
         """Find a payment's order and its best capture by the id of any of its objects. At least one is not None."""

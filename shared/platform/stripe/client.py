@@ -70,6 +70,10 @@ class StripeReader:
             after = {"starting_after": page["data"][-1]["id"]}
         raise ValueError("Stripe lists without an end")
 
+    def page(self, collection: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Return one page of a list. Raises the SDK's errors."""
+        return self._get(f"/v1/{collection}", asked)
+
     def _get(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self._client.raw_request("get", path, **params).data
         return answer

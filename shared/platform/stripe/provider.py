@@ -13,6 +13,7 @@ from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.events import Alerts
 from shared.kernel.ids import derived_id
 from shared.payments.fiat import Fiat
+from shared.payments.listed_money import ListingForbidden, MoneyPage, readable_money
 from shared.payments.lockout import Lockout
 from shared.payments.ports import (
     Checkout,
@@ -26,6 +27,7 @@ from shared.payments.ports import (
     UnknownAtProvider,
 )
 from shared.payments.raw_events import readable
+from shared.platform.stripe.balance import money_of
 from shared.platform.stripe.client import StripeReader, calling, connect, is_missing, keyed, plain
 from shared.platform.stripe.events import EVENT_TYPES, PAYMENT, is_live_key, notice_of, payment_in
 from shared.platform.stripe.reading import Found, Thing, refund_of, truth_of
@@ -159,6 +161,23 @@ class StripeProvider:
                 raise ValueError("Stripe says that there is more after a page without events")
             items = readable("stripe", [plain(event) for event in page.data], notice_of)
             return Notices(items=items, cursor=page.data[-1].id if page.has_more else None)
+
+    def listed_money(self, since: Millis, until: Millis, cursor: str | None) -> MoneyPage:
+        """Return the next page of the balance's transactions, newest first; see `ListsMoney.listed_money`."""
+        created = {"gte": since // SECOND, "lt": until // SECOND}
+        asked: dict[str, Any] = {"created": created, "limit": PAGE, "expand": ["data.source"]}
+        if cursor is not None:
+            asked["starting_after"] = cursor
+        with calling("listed_money", self._lockout):
+            try:
+                page = self._read.page("balance_transactions", asked)
+            except stripe.PermissionError:
+                raise ListingForbidden("Stripe", "Balance: read") from None
+            if page["has_more"] and not page["data"]:
+                raise ValueError("Stripe says that there is more after an empty page")
+            lines, unreadable = readable_money("stripe", page["data"], money_of)
+            last = str(page["data"][-1]["id"]) if page["has_more"] else None
+            return MoneyPage(lines=lines, cursor=last, unreadable=unreadable)
 
     def _find(self, refs: Refs) -> Found:
         """Find a payment's objects by the id of any of them.

@@ -219,6 +219,7 @@ BOUNDED = {
     "agent_tasks": "a task is one message",
     "keys": "in pages with a stored position: see test_key_rotation",
     "day_sample": "an account with more entries than are left is passed over: see test_day_sample",
+    "provider_books": "in pages with a stored position: see test_provider_books",
     "key_registry": "the registry is one document, and few entries",
     "checkpoint": "a run signs one head, and anchors tiles in bounded parts: see test_signer",
     "figures": "a commit counts at most 2,000 entries, and a large account goes on in the next: see test_figures",
