@@ -1,4 +1,4 @@
-"""Comparison of a closed day with the listings of payment providers, as a part of the day's books."""
+"""ProviderDay of a closed day with the listings of payment providers, as a part of the day's books."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from shared.ledger.log.days import DayRecord
 from shared.ledger.log.world_moves import WORLD
 from shared.payments.fiat import decimal_of
 from shared.payments.listed_money import ListsMoney
-from shared.payments.provider_days import Comparison, MoneySums, ProviderDays
+from shared.payments.provider_days import MoneySums, ProviderDay, ProviderDays
 
 
 class ListedSumsOut(Answer):
@@ -53,7 +53,7 @@ class DifferenceOut(Answer):
 
 
 class ProviderDayOut(Answer):
-    """Comparison with one provider. `open`: the day is not compared yet, and `reason` and `detail` say why.
+    """ProviderDay with one provider. `open`: the day is not compared yet, and `reason` and `detail` say why.
 
     `unlisted`: the provider has no listing to compare with. `granted` and `taken_back` are the credits of the day.
     `is_log_complete` is False if moves of the log are missing.
@@ -100,7 +100,7 @@ def _compared(books: ProviderDays, name: str, day: str) -> dict[str, Any]:
     return {**_nothing("open"), "reason": state.reason, "detail": state.detail}
 
 
-def _of(found: Comparison) -> dict[str, Any]:
+def _of(found: ProviderDay) -> dict[str, Any]:
     is_sound = found.is_complete and not found.unreadable
     differs = not is_sound or any(each["state"] == "differs" for each in found.items)
     return {

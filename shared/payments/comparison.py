@@ -88,10 +88,14 @@ class PaymentTally:
 
     @property
     def is_balanced(self) -> bool:
-        """Return True if both sides agree. Shares of a price are rounded down, so each row may be one µcr off."""
+        """Return True if both sides agree.
+
+        Shares of a price are rounded down, so each row may be one µcr off if both sides have money of the same ways.
+        """
         ours, theirs = self.ours_in + self.ours_out, self.theirs_in + self.theirs_out
-        has_both = bool(self.ours_in or self.ours_out) and bool(self.theirs_in or self.theirs_out or self.pending)
-        off = self.rows if has_both else 0
+        ours_ways = (bool(self.ours_in), bool(self.ours_out))
+        theirs_ways = (bool(self.theirs_in or self.pending), bool(self.theirs_out))
+        off = self.rows if ours_ways == theirs_ways else 0
         is_equal = abs(ours - theirs) <= off
         is_late_equal = bool(self.pending) and abs(ours - theirs - self.pending) <= off and ours != 0
         return not self.is_foreign and (is_equal or is_late_equal)

@@ -20,7 +20,7 @@ from shared.payments.ports import ProviderName
 COLLECTION = "provider_books"
 ROWS_KEPT: Millis = 40 * DAY
 ITEMS_MAX = 5_000
-"""Most open items of a provider. Further ones are counted alone: so many differences have one cause."""
+"""Most open items of a provider. Further ones are counted alone: that many differences have one cause."""
 ITEMS_PAGE = 500
 DELETES_AT_ONCE = 400
 THEIRS, OURS, JOIN = "theirs", "ours", "join"
@@ -50,12 +50,12 @@ class MoneySums:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ProviderDay:
     """Progress of the comparison of one day, and its result. Times in ms, credits in µcr.
 
     Lines of the time from `since` up to `until` are compared with the moves of the log from size `first` to `size`.
     `expected` are the credits that the books of the two closed days state. `listed` has our payments by currency,
-    `elsewhere` lines that belong to no payment of ours. `open` counts open items, `items` has the first ones.
+    `elsewhere` lines that belong to none of our payments. `open` counts open items, `items` has the first ones.
     """
 
     day: str
@@ -103,7 +103,7 @@ class BooksState:
     reason: str = ""
     detail: str = ""
     alerted_at: Millis = 0
-    progress: Comparison | None = None
+    progress: ProviderDay | None = None
     version: Version | None = None
 
 
@@ -135,7 +135,7 @@ class ProviderDays:
         first: Write = Create(path, data) if state.version is None else Patch(path, data, state.version)
         return replace(state, version=self._documents.commit([first, *writes])[0])
 
-    def find(self, provider: ProviderName, day: str) -> Comparison | None:
+    def find(self, provider: ProviderName, day: str) -> ProviderDay | None:
         """Return the result of a compared day, None if the day is not compared. Raises ProviderBooksBroken."""
         document = self._documents.get(_day_path(provider, day))
         if document is None:
@@ -191,7 +191,7 @@ def item_end(provider: ProviderName, payment: str) -> Write:
     return Delete(_item_path(provider, payment))
 
 
-def result_of(comparison: Comparison) -> tuple[str, str]:
+def result_of(comparison: ProviderDay) -> tuple[str, str]:
     """Return the stored text of a result, and the SHA-256 of the text in hex."""
     text = orjson.dumps(asdict(comparison), option=orjson.OPT_SORT_KEYS).decode()
     return text, hashlib.sha256(text.encode()).hexdigest()
@@ -226,12 +226,12 @@ def _read(document: Document, name: str) -> dict[str, Any]:
         raise ProviderBooksBroken(document.path) from error
 
 
-def _comparison(told: Mapping[str, Any]) -> Comparison:
+def _comparison(told: Mapping[str, Any]) -> ProviderDay:
     sums = {
         name: {currency: MoneySums(**each) for currency, each in told[name].items()} for name in ("listed", "elsewhere")
     }
     lists = {"items": tuple(told["items"]), "news": tuple(told["news"])}
-    return Comparison(**{**told, **sums, **lists})
+    return ProviderDay(**{**told, **sums, **lists})
 
 
 def _item(document: Document) -> OpenItem:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.stand_ins.idempotency import Keys
-from emulator.stand_ins.paypal import certificates, objects, pages
+from emulator.stand_ins.paypal import certificates, objects, pages, reporting
 from emulator.stand_ins.paypal.api import Api
 from emulator.stand_ins.paypal.certificates import Certificate
 from emulator.stand_ins.paypal.errors import PayPalError, refused_token
@@ -223,12 +223,16 @@ class PayPalStandIn(StandIn):
         self._api.certificates[certificate.id] = certificate
         return certificate
 
-    def permit_search(self, *, is_permitted: bool, late_seconds: float | None = None) -> None:
-        """Grant or take away the permission of the transaction search. `late_seconds` is the age of listed money."""
+    def permit_search(
+        self, *, is_permitted: bool, late_seconds: float = reporting.LATE_SECONDS, results_max: int = 10_000
+    ) -> None:
+        """Grant or take away the permission of the transaction search.
+
+        `late_seconds` is the age from which on money is listed, `results_max` the most results of one search.
+        """
         with self.lock:
-            self._api.reporting.is_permitted = is_permitted
-            if late_seconds is not None:
-                self._api.reporting.late_seconds = late_seconds
+            found = self._api.reporting
+            found.is_permitted, found.late_seconds, found.results_max = is_permitted, late_seconds, results_max
 
     def issue_certificate(
         self,

@@ -12,7 +12,7 @@ from shared.payments.comparison import MoneyRow, is_item_name, theirs
 from shared.payments.listed_money import ListedMoney, ListsMoney, MoneyPage
 from shared.payments.payment import Payment
 from shared.payments.ports import ProviderName
-from shared.payments.provider_days import JOIN, OURS, BooksState, Comparison, MoneySums
+from shared.payments.provider_days import JOIN, OURS, BooksState, MoneySums, ProviderDay
 from shared.payments.store import Payments, effect_path
 
 ROUNDS_AT_ONCE = 50
@@ -41,7 +41,7 @@ class ProviderTurn:
     name: ProviderName
     provider: ListsMoney
     state: BooksState
-    progress: Comparison
+    progress: ProviderDay
     buffer: list[MoneyRow]
 
 
@@ -65,7 +65,7 @@ class MoneySides:
             progress = replace(progress, phase=OURS, cursor=str(before.first))
         turn.progress = replace(progress, pages=before.pages + 1)
 
-    def _with_lines(self, turn: ProviderTurn, page: MoneyPage) -> Comparison:
+    def _with_lines(self, turn: ProviderTurn, page: MoneyPage) -> ProviderDay:
         """Add the rows of a page to the buffer, and return the progress with the page's sums."""
         known = self._payments_of(turn.name, page.lines)
         listed, elsewhere = dict(turn.progress.listed), dict(turn.progress.elsewhere)

@@ -1,7 +1,7 @@
-"""Comparison of each closed day with the listings of the payment providers, payment by payment.
+"""ProviderDay of each closed day with the listings of the payment providers, payment by payment.
 
 The provider's lines and the moves of the log are read page by page, over several runs if need be, and stored as rows.
-Then the rows are joined, a partition at a time. So memory and each commit are bounded, whatever the day.
+Then the rows are joined, a partition at a time. So memory and each commit are bounded on a day of any size.
 """
 
 import json
@@ -33,7 +33,7 @@ from shared.payments.provider_days import (
     JOIN,
     THEIRS,
     BooksState,
-    Comparison,
+    ProviderDay,
     ProviderDays,
     item_end,
     item_write,
@@ -132,7 +132,7 @@ class ProviderBooks:
         before_day = state.last or (date.fromisoformat(record.day) - timedelta(days=1)).isoformat()
         before = self._days.find(before_day)
         expected = _granted(record, name) - (0 if before is None else _granted(before.record, name))
-        progress = Comparison(
+        progress = ProviderDay(
             day=record.day,
             since=state.until or start,
             until=end,
@@ -226,7 +226,7 @@ class ProviderBooks:
 
     def _judged(
         self, turn: ProviderTurn, tallies: Mapping[str, PaymentTally], items: Mapping[str, OpenItem]
-    ) -> tuple[Comparison, list[str]]:
+    ) -> tuple[ProviderDay, list[str]]:
         """Store the items of a partition, and return the progress with them, and the names of those that are settled.
 
         Settled items are deleted once the progress is stored: until then a repetition needs them.
@@ -250,7 +250,7 @@ class ProviderBooks:
             found |= self._payments.among(names[at : at + WRITES_AT_ONCE])
         return found
 
-    def _end(self, turn: ProviderTurn, progress: Comparison) -> None:
+    def _end(self, turn: ProviderTurn, progress: ProviderDay) -> None:
         """Store the result of the day, and alert operators of new differences."""
         text, digest = result_of(progress)
         state = replace(
@@ -293,7 +293,7 @@ class ProviderBooks:
         return not state.last and bool(state.began) and now - state.began >= LATE_AFTER + DAY
 
 
-def _with_item(progress: Comparison, item: OpenItem) -> Comparison:
+def _with_item(progress: ProviderDay, item: OpenItem) -> ProviderDay:
     """Return the progress with one more open item."""
     is_shown, is_news = len(progress.items) < ITEMS_SHOWN, item.is_news(progress.day)
     return replace(

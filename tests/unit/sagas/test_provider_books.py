@@ -16,7 +16,7 @@ from shared.ledger.log.world_moves import COLLECTION
 from shared.payments.fiat import Fiat
 from shared.payments.listed_money import ListingForbidden, MoneyPage
 from shared.payments.payment import Payment
-from shared.payments.provider_days import Comparison, ProviderDays
+from shared.payments.provider_days import ProviderDay, ProviderDays
 from shared.sagas.engine.jobs import JobRun
 from shared.sagas.payments import money_sides, provider_books
 from tests.support.backend import services_on
@@ -79,7 +79,7 @@ class Books:
         self.close()
         self.compare()
 
-    def result(self, provider: str = "stripe") -> Comparison:
+    def result(self, provider: str = "stripe") -> ProviderDay:
         found = ProviderDays(self.shop.documents).find(provider, self.services.credits.days.state().last)
         assert found is not None
         return found
