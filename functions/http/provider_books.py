@@ -97,6 +97,8 @@ def _compared(books: ProviderDays, name: str, day: str) -> dict[str, Any]:
     if found is not None:
         return _of(found)
     state = books.state(name)
+    if day <= state.last:
+        return _nothing("compared")
     return {**_nothing("open"), "reason": state.reason, "detail": state.detail}
 
 

@@ -83,6 +83,11 @@ class ProviderDay:
     previous: str = ""
 
     @property
+    def is_empty(self) -> bool:
+        """Return True if neither side has any money, so that the result need not be kept."""
+        return not (self.rows or self.open or self.listed or self.elsewhere or self.unreadable) and self.is_complete
+
+    @property
     def is_complete(self) -> bool:
         """Return True if the moves of the log give the sums of the closed books."""
         return self.granted - self.taken_back == self.expected

@@ -13,8 +13,8 @@ from tests.cost.bill import POLLED, Line, Operation, kind_of, stored_bytes
 from tests.cost.product import Product
 
 INDEXES = Path(__file__).parents[2] / "firestore.indexes.json"
-LISTING = "notices"
-"""Call of a provider that lists events: part of every minute, and of no payment."""
+LISTINGS = frozenset({"notices", "listed_money"})
+"""Calls of a provider that list events or the money of a day: part of every minute or day, and of no payment."""
 REUSED = frozenset({"checkout_places"})
 """Kinds of documents that later units use again, so that none is left by a unit."""
 WARM, MEASURED = 3, 5
@@ -116,7 +116,7 @@ class Meter:
 
     def _provider_calls(self) -> int:
         calls = [provider.calls for provider in self._product.providers.values()]
-        return sum(count for each in calls for name, count in each.items() if name != LISTING)
+        return sum(count for each in calls for name, count in each.items() if name not in LISTINGS)
 
 
 def measure(

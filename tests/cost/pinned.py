@@ -22,7 +22,7 @@ agent_tool                  3    10.4        0          0.6       0.6    6.2    
 purchase_stripe            14      15        0            5         1     20      2    4.2         1   3494
 purchase_paypal            14      16        0            5         1     21      4    4.2         1   3421
 abandoned_stripe            5       8        0            3         0     10      2      3         1   2035
-abandoned_paypal           18      10        0            1         0     62      8      8         2   4363
+abandoned_paypal           18      10        0            1         0     89      8      8         2   4363
 idle_minute               8.2       2        0            1         0    9.9      0      0         0      0
 idle_minute_crypto       13.2     2.2        0            1         0     14      0      0         0      0
 crypto_network              3       1        0            0         0      3      0      0         0      0
@@ -45,7 +45,7 @@ verify                    1.59        1.5        1.5        1.5
 audit                     2.64       2.51        2.5        2.5
 audit_again               1.87       0.33       0.07       0.04
 delete_conversation       0.07       0.02          0          0
-leave                     3.72       1.09        0.1       0.03
+leave                     4.04       1.19        0.1       0.03
 agent_steps                  0          0        0.1
 charge                    2425       6768       6770
 """

@@ -39,7 +39,7 @@ TOOLS = 10
 ABANDONED: Mapping[ProviderName, Millis] = {"stripe": HOUR, "paypal": 3 * DAY}
 """Time after which a provider ends a checkout that nobody pays."""
 FOLLOWED_MAX = 12 * DAY
-DATED = ("provider_listings", "ledger_log", "**/sealed (query)")
+DATED = ("provider_books", "provider_listings", "ledger_log", "**/sealed (query)")
 """Kinds of documents whose reads and writes follow the clock, not the measured unit."""
 CRYPTO = {"CRYPTO_NETWORKS": "base", "BASE_RPC_URLS": "https://base.example"}
 CRYPTO_MORE = {**CRYPTO, "CRYPTO_NETWORKS": "base,bitcoin", "BITCOIN_API_URLS": "https://bitcoin.example/api"}

@@ -49,6 +49,8 @@ from shared.users.roles import ADMIN
 JOB = "provider_books"
 GRACE: Millis = 6 * HOUR
 """Time after the end of a day until the day is compared. PayPal lists a transaction up to three hours late."""
+CLOSE_SECONDS = 20.0
+"""Time for which a comparison that is due waits for the close of a day in the same run."""
 RETRY_AFTER: Millis = 15 * MINUTE
 LATE_AFTER: Millis = 3 * DAY
 """Time after the end of a day from which on operators are alerted that the day is not compared."""
@@ -94,6 +96,8 @@ class ProviderBooks:
             for name in sorted(self._providers())
             if places.get(name, ("", 0))[0] < due and places.get(name, ("", 0))[1] <= self._clock.now()
         ]
+        if waiting:
+            run.looks.wait_for("close_day", CLOSE_SECONDS)
         for name in waiting:
             provider = self._providers()[name]
             if isinstance(provider, ListsMoney) and not run.is_over():
@@ -178,7 +182,7 @@ class ProviderBooks:
             self._flush(turn)
 
     def _flush(self, turn: ProviderTurn) -> None:
-        """Store the buffer, with the progress behind it."""
+        """Store the buffer, with the progress behind it. A day without a row is joined at once, and stored then."""
         if turn.progress == turn.state.progress:
             return
         progress, writes = turn.progress, list[Write]()
@@ -186,7 +190,9 @@ class ProviderBooks:
             writes.append(rows_write(turn.name, progress.day, progress.chunks, turn.buffer, self._clock.now()))
             progress = replace(progress, chunks=progress.chunks + 1, rows=progress.rows + len(turn.buffer))
         state = replace(turn.state, progress=progress, reason="", detail="")
-        turn.state, turn.progress, turn.buffer = self._books.save(turn.name, state, writes), progress, []
+        is_empty = progress.phase == JOIN and not progress.chunks
+        turn.state = state if is_empty else self._books.save(turn.name, state, writes)
+        turn.progress, turn.buffer = progress, []
 
     # ── joined ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -267,7 +273,8 @@ class ProviderBooks:
                 unreadable=progress.unreadable,
                 owner=OWNER,
             )
-        turn.state = self._books.save(turn.name, state, [result_write(turn.name, progress.day, text)])
+        writes = [] if progress.is_empty else [result_write(turn.name, progress.day, text)]
+        turn.state = self._books.save(turn.name, state, writes)
         log("provider_day_compared", provider=turn.name, day=progress.day, rows=progress.rows, open=progress.open)
         self._books.delete_rows(turn.name, progress.day, progress.chunks)
 
