@@ -19,6 +19,7 @@ from shared.ledger.errors import UnknownKey
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import to_base64
 from shared.ledger.log.day_store import ClosedDay, DayBroken, DayStore
+from shared.ledger.log.days import statement_in
 from shared.ledger.log.head import LogBroken
 from shared.ledger.log.merkle import leaf_hash
 from shared.ledger.log.proofs import prove_inclusion
@@ -82,7 +83,7 @@ class ExportEvidenceReader:
         evidence = ExportEvidence(checkpoint=str(signed.note), log={"keys": keys})
         for closed in self._closed_days():
             leaf = read_leaf(self._documents, closed.record.day)
-            if leaf is not None and _is_within(leaf, signed, DAY_FIELDS):
+            if leaf is not None and _is_within(leaf, signed, DAY_FIELDS) and _keys_at(leaf) <= len(keys):
                 return replace(evidence, log={**evidence.log, "day": _logged(leaf, signed, reader)}, closed=closed)
         return evidence
 
@@ -121,6 +122,14 @@ def _is_within(leaf: TypedLeaf, signed: SignedHead, names: AbstractSet[str]) -> 
     """Return True if the checkpoint has the leaf, and the leaf has these fields, all of them texts."""
     is_whole = leaf.body.keys() == names and all(isinstance(each, str) for each in leaf.body.values())
     return is_whole and leaf.index is not None and leaf.index < signed.head.size
+
+
+def _keys_at(leaf: TypedLeaf) -> int:
+    """Return the number of entries that the registry had when the day was closed. Raises LogBroken."""
+    try:
+        return statement_in(str(leaf.body["statement"])).keys
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise LogBroken("leaf", f"The leaf of {leaf.name} has no statement of a closed day.") from error
 
 
 def _logged(leaf: TypedLeaf, signed: SignedHead, reader: TileReader) -> dict[str, Any]:

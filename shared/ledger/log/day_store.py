@@ -190,7 +190,8 @@ class DayStore:
             size=size,
             books=books,
         )
-        signed, told = self._sealed("record", record.text), self._sealed("statement", statement_of(record).text)
+        statement = statement_of(record, self._keys.registry_size)
+        signed, told = self._sealed("record", record.text), self._sealed("statement", statement.text)
         closed = DaysState(last=record.day, last_hash=record.hash)
         return record, [
             _state_write(closed, state.version),

@@ -120,7 +120,8 @@ class DayRecord:
 class DayStatement:
     """Statement of a closed day in the log: the part of the record that every customer may see.
 
-    `record` is the SHA-256 of the record's text, in hex. The record has the sums of the whole ledger.
+    `record` is the SHA-256 of the record's text, in hex. The record has the sums of the whole ledger. `keys` is the
+    number of entries that the registry of keys had, so that no later export can leave one of them out.
     """
 
     ledger: str
@@ -129,6 +130,7 @@ class DayStatement:
     accounts: int
     fold: int
     record: str
+    keys: int
 
     @property
     def text(self) -> str:
@@ -141,6 +143,7 @@ class DayStatement:
             "accounts": self.accounts,
             "fold": self.fold,
             "record": self.record,
+            "keys": self.keys,
         }
         return canonical(fields).decode()
 
@@ -165,7 +168,7 @@ class DayPath:
     @property
     def is_proven(self) -> bool:
         """Return True if the account's leaf and the hashes give the root of the record."""
-        return statement_of(self.record).has(self.account, self.index, self.hashes)
+        return statement_of(self.record, keys=0).has(self.account, self.index, self.hashes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,8 +203,8 @@ def record_in(text: str) -> DayRecord:
     return record
 
 
-def statement_of(record: DayRecord) -> DayStatement:
-    """Return the statement of a record."""
+def statement_of(record: DayRecord, keys: int) -> DayStatement:
+    """Return the statement of a record. `keys` is the number of entries of the registry of keys."""
     return DayStatement(
         ledger=record.ledger,
         day=record.day,
@@ -209,14 +212,19 @@ def statement_of(record: DayRecord) -> DayStatement:
         accounts=record.totals.accounts,
         fold=record.fold,
         record=record.hash,
+        keys=keys,
     )
 
 
 def statement_in(text: str) -> DayStatement:
     """Return the statement of a canonical text. Raises ValueError, KeyError or TypeError for any other text."""
     told: Any = parse_canonical(text)
-    statement = DayStatement(**{name: told[name] for name in ("ledger", "day", "root", "accounts", "fold", "record")})
-    numbers, texts = (statement.accounts, statement.fold), (statement.day, statement.root, statement.record)
+    names = ("ledger", "day", "root", "accounts", "fold", "record", "keys")
+    statement = DayStatement(**{name: told[name] for name in names})
+    numbers, texts = (
+        (statement.accounts, statement.fold, statement.keys),
+        (statement.day, statement.root, statement.record),
+    )
     if any(type(each) is not int for each in numbers) or any(type(each) is not str for each in texts):
         raise TypeError("a field of a closed day has a wrong type")
     if statement.text != text:

@@ -61,6 +61,9 @@ def log_evidence(header: HeaderLine, report: Report) -> LogEvidence | None:
     day = None if header.log.day is None else _statement(header.ledger, header.log.day, report)
     if registry is None or (day is None) != (header.log.day is None):
         return None
+    if day is not None and registry.seq < day.keys:
+        report(REGISTRY, f"entry {registry.seq + 1} of the registry of keys is missing: {day.day} counts {day.keys}")
+        return None
     return LogEvidence(checkpoint=checkpoint, registry=registry, day=day)
 
 

@@ -75,7 +75,7 @@ def test_policy_vouches_for_keys_that_the_log_has(honest, checked):
 
     assert code == SOUND
     assert "The policy vouches for the keys. Nothing up to day 2026-09-21 is missing." in told
-    assert "not checked: whether a key has ended since entry 4 of the registry of keys" in told
+    assert "not checked: whether a key has ended since day 2026-09-21" in told
 
 
 def test_export_without_a_policy_is_consistent_and_says_whose_keys(honest, checked):
@@ -180,6 +180,30 @@ def test_leaf_that_the_registry_does_not_have_never_gets_into_the_log(ledger):
     leaf = read_leaf(ledger.documents, "key-forged")
     assert leaf is not None
     assert leaf.index is None
+
+
+def test_retirement_before_the_closed_day_cannot_be_left_out(honest, checked):
+    def forget(header: Header) -> None:
+        header["log"]["keys"].pop()
+        del next(each for each in header["keys"] if "until" in each)["until"]
+
+    code, told = checked(with_header(honest, honest.export(), forget))
+
+    assert code == BROKEN
+    assert "- 0 registry line 1: entry 4 of the registry of keys is missing: 2026-09-21 counts 4" in told
+
+
+def test_retirement_is_unknown_beside_an_export_without_a_closed_day(honest, checked):
+    def forget(header: Header) -> None:
+        header["log"] = {"keys": header["log"]["keys"][:3]}
+        del next(each for each in header["keys"] if "until" in each)["until"]
+
+    lines = honest.export()
+
+    code, told = checked(with_header(honest, [lines[0], *lines[2:]], forget))
+
+    assert code == SOUND
+    assert "not checked: whether a key has ended since entry 3 of the registry of keys" in told
 
 
 def test_older_header_says_how_far_the_registry_goes(ledger, checked):

@@ -147,8 +147,9 @@ class Tally:
         elif newer > 0:
             counted = "1 account" if newer == 1 else f"{newer} accounts"
             yield f"whether anything is missing at the end of {counted} without a place in the closed day"
-        if any(key.vouched_by == BY_POLICY for key in check.keys):
-            yield f"whether a key has ended since entry {evidence.registry.seq} of the registry of keys"
+        if any(key.vouched_by == BY_POLICY for key in check.keys) and check.header.scope is None:
+            entry = f"entry {evidence.registry.seq} of the registry of keys"
+            yield f"whether a key has ended since {entry if evidence.day is None else f'day {evidence.day.day}'}"
         if check.verdict is None or not check.verdict.witnesses:
             yield f"whether others are shown the same log: no witness of a policy has signed its {size} leaves"
         yield "whether the ledger has added anything since: only its log tells"
