@@ -25,8 +25,14 @@ DISJUNCTIONS_MAX = 30
 """Most combinations of accepted values in a query; see
 https://firebase.google.com/docs/firestore/query-data/queries#limits_on_or_queries.
 """
+PAGE_DOCUMENTS = 20
+"""Most documents of a page beside the account, if the page has no larger limit."""
+HOLD_PLACES = 2
+"""Number of documents in which an ended hold may be found."""
 GUESSES_MAX = 2
 """Number of guesses between two halvings, in the search for an entry by time."""
+SEARCH_READS_MAX = 20
+"""Most reads of the search by time in a journal of 2^19 entries. If a guess could need more, the search only halves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +76,15 @@ class EntryHistory:
         """Return wanted entries below seq `before`, newest first.
 
         Other entries are not read, except those of earlier releases if an object or API key is wanted. One call reads
-        about `limit` entries. So a page may be short or empty and still have a `before` to continue from. Raises
-        IntegrityFailed for an entry that the ledger did not write; UnknownKey.
+        `limit` or PAGE_DOCUMENTS documents at most, notes and holds included. So a page may be short or empty and still
+        have a `before` to continue from. Raises IntegrityFailed for an entry that the ledger did not write; UnknownKey.
         """
         account = head.account
         last, searched = self._last(account, wanted, before)
-        read, rest = self._candidates(head, wanted, last, max(1, limit - searched))
+        budget = max(limit, PAGE_DOCUMENTS) - searched
+        if budget < 1:
+            return HistoryPage(items=(), before=last + 1 if last >= 1 else None)
+        read, rest = self._affordable(head, wanted, last, limit, budget)
         in_time = [each for each in read if _is_within(account.uid, each, wanted)]
         views = self._views(account, in_time)
         found = [(entry, view) for entry, view in zip(in_time, views, strict=True) if wanted.has(view)]
@@ -83,6 +92,28 @@ class EntryHistory:
         is_past = bool(read) and wanted.since is not None and _at(account.uid, read[-1]) < wanted.since
         is_over = rest is None or rest <= 1 or is_past
         return HistoryPage(items=tuple(self._noted(account.uid, found)), before=None if is_over else rest)
+
+    def _affordable(
+        self, head: Head, wanted: EntryFilter, last: int, limit: int, budget: int
+    ) -> tuple[list[StoredEntry], int | None]:
+        """Return at most `limit` entries up to `last` that may be wanted, and the seq below which others may follow.
+
+        The entries, their notes and their holds are `budget` documents at most. So the second half is read once the
+        notes and holds of the first half are known. One entry is always returned.
+        """
+        half = min(limit, -(-budget // 2))
+        read, rest = self._candidates(head, wanted, last, half)
+        kept = _prefix(head.account, read, budget - len(read), least=1)
+        if len(kept) < len(read):
+            return kept, kept[-1].seq
+        spent = half + sum(_documents_beside(head.account, each) for each in kept)
+        left = min(limit - len(kept), budget - spent)
+        if rest is None or rest <= 1 or left < 1:
+            return kept, rest
+        read, below = self._candidates(head, wanted, rest - 1, left)
+        more = _prefix(head.account, read, budget - spent - max(1, len(read)), least=0)
+        cut = more[-1].seq if more else rest
+        return [*kept, *more], below if len(more) == len(read) else cut
 
     def _candidates(
         self, head: Head, wanted: EntryFilter, last: int, limit: int
@@ -133,15 +164,15 @@ class EntryHistory:
     def _last_until(self, account: Account, until: Millis) -> tuple[int, int]:
         """Return the last seq whose entry is of `until` or earlier, 0 if none is, and the number of entries read.
 
-        Entries are in order of time. The search guesses the place by the times at both ends of what is left, and halves
-        what is left after GUESSES_MAX guesses, so that few entries are read however the times are spread.
+        Entries are in order of time. The search guesses the place by the times at both ends of the rest, and halves the
+        rest after GUESSES_MAX guesses, so that few entries are read however the times are spread.
         """
         low, high, reads = 0, account.seq + 1, 0
         low_at, high_at = None, account.at
         while high - low > 1:
             if low_at is None:
                 middle = 1
-            elif reads % (GUESSES_MAX + 1) == GUESSES_MAX:
+            elif reads % (GUESSES_MAX + 1) == GUESSES_MAX or reads + (high - low).bit_length() >= SEARCH_READS_MAX:
                 middle = (low + high) // 2
             else:
                 part = (until - low_at) * (high - low) // max(1, high_at - low_at)
@@ -171,6 +202,24 @@ class EntryHistory:
         """
         notes = self._store.notes(uid, {entry.operation for stored, entry in found if _may_have_note(stored, entry)})
         return [replace(entry, note=notes.get(entry.operation)) for _, entry in found]
+
+
+def _prefix(account: Account, entries: Sequence[StoredEntry], allowance: int, *, least: int) -> list[StoredEntry]:
+    """Return the first entries whose notes and holds are `allowance` documents at most, or `least` entries."""
+    kept = list[StoredEntry]()
+    for entry in entries:
+        allowance -= _documents_beside(account, entry)
+        if allowance < 0 and len(kept) >= least:
+            break
+        kept.append(entry)
+    return kept
+
+
+def _documents_beside(account: Account, entry: StoredEntry) -> int:
+    """Return the most documents beside an entry that a page reads: a note, and two places of a hold."""
+    hold = _read(account.uid, entry, hold_needed)
+    has_note = _may_have_note(entry, _read(account.uid, entry, entry_view))
+    return has_note + (HOLD_PLACES if hold is not None and hold not in account.holds else 0)
 
 
 def _may_have_note(stored: StoredEntry, entry: EntryView) -> bool:

@@ -1,6 +1,6 @@
 """Pages of a history that is filtered by object or API key: whole, in order, and as cheap as any other page."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
 from random import Random
@@ -10,6 +10,7 @@ import pytest
 
 from shared.kernel.clock import MINUTE
 from shared.kernel.documents import Create, Patch, Put
+from shared.kernel.ids import operation_id
 from shared.ledger.about import REF_TYPES, AboutTags, about
 from shared.ledger.account_documents import state_path
 from shared.ledger.account_seals import AccountSeals
@@ -176,7 +177,9 @@ def test_a_nonce_without_a_number_tells_no_entry(nonce):
     assert first_indexed(nonce) is None
 
 
-def long_history(documents: Counting, size: int, *, is_old: bool) -> Head:
+def long_history(
+    documents: Counting, size: int, *, is_old: bool, spread: Callable[[int], int] = MINUTE.__mul__
+) -> Head:
     """Store `size` entries, every fifth a hold. One of the middle has an object of its own, the others share two."""
     world = World(documents=documents)
     world.ledger.execute(UID, grant("g", 1_000))
@@ -189,7 +192,7 @@ def long_history(documents: Counting, size: int, *, is_old: bool) -> Head:
     def entry(seq: int) -> Create:
         name = "rare" if seq == size // 2 else f"often{seq % 2}"
         told = dict(about("openai", ref=("agent_task", name), principal=f"key:k{seq % 3 == 0}"))
-        at = NOW + seq * MINUTE
+        at = NOW + spread(seq)
         text = orjson.dumps({**body, "about": told, "seq": seq, "op": f"o{seq}", "at": at}, option=orjson.OPT_SORT_KEYS)
         fields = {} if is_old else index_fields(text.decode())
         kind = "hold" if seq % 5 == 0 else "charge"
@@ -199,7 +202,7 @@ def long_history(documents: Counting, size: int, *, is_old: bool) -> Head:
 
     for first in range(3, size + 1, 2_000):
         documents.commit([entry(seq) for seq in range(first, min(first + 2_000, size + 1))])
-    account = replace(head.account, seq=size, at=NOW + size * MINUTE)
+    account = replace(head.account, seq=size, at=NOW + spread(size))
     return replace(head, account=account, first_indexed=None if is_old else 1)
 
 
@@ -233,3 +236,46 @@ def test_a_rare_entry_of_many_is_on_the_first_page():
     page = history.page(head, EntryFilter(kinds=OTHER_KINDS, ref="agent_task:rare"), before=None, limit=20)
 
     assert ([each.seq for each in page.items], page.before, documents.read) == ([5_000], None, 1)
+
+
+def test_a_page_of_notes_and_old_holds_reads_few_documents():
+    documents = Counting()
+    world = World(documents=documents)
+    world.ledger.execute(UID, grant("g", 10_000))
+    for number in range(15):
+        world.ledger.execute(UID, replace(books.adjust(number + 1), operation=operation_id("adjust", str(number))))
+    for number in range(15):
+        world.ledger.execute(UID, books.hold(f"h{number}", 4, principal="key:key_a"))
+        world.ledger.execute(UID, books.capture(f"h{number}", 2))
+    ledger, expected = world.ledger, [each.seq for each in whole(world.ledger)]
+    notes = {each.seq: each.note for each in whole(ledger)}
+    before, found = None, list[EntryView]()
+    while before is None or before > 1:
+        documents.read = 0
+        page = ledger.history(UID, before=before, limit=20, kinds=POSTED_KINDS | OTHER_KINDS)
+        assert documents.read <= READS_MAX
+        found += page.items
+        if page.before is None:
+            break
+        before = page.before
+
+    assert [each.seq for each in found] == expected
+    assert {each.seq: each.note for each in found} == notes
+    assert sum(each.note is not None for each in found) == 15
+
+
+@pytest.mark.parametrize("until", [3, 161, 5_001, 7_201, 9_998, 9_999])
+def test_a_search_by_uneven_times_reads_few_documents(until):
+    """The times double again and again, so that no guess by time is near."""
+    documents = Counting()
+    head = long_history(documents, 10_000, is_old=False, spread=lambda seq: 2 ** min(seq // 160, 45) + seq)
+    at = NOW + 2 ** min(until // 160, 45) + until
+    documents.read = 0
+
+    history, wanted = EntryHistory(AccountStore(documents, KEYS, "demo-test"), CHECKS), EntryFilter(until=at)
+    page = history.page(head, wanted, before=None, limit=20)
+
+    assert documents.read + len(ACCOUNT_DOCUMENTS) <= READS_MAX
+    if not page.items:
+        page = history.page(head, wanted, before=page.before, limit=20)
+    assert [each.seq for each in page.items][:1] == [until]
