@@ -275,7 +275,7 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain release-log keys end-key keep-key key-uses reseal-account drain undrain log-key log-status export-log restore-log dead-events
+.PHONY: explain redact-entry release-log keys end-key keep-key key-uses reseal-account drain undrain log-key log-status export-log restore-log dead-events
 .PHONY: resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
 WHO ?=
 SINCE ?=
@@ -309,6 +309,9 @@ reseal-account: setup  ## WHO=… seals an account again that was restored to th
 
 drain: setup  ## REASON=… takes no new spending calls; running ones end
 	@exec $(PYTHON) -m $(OPERATE) drain -- "$(REASON)"
+
+redact-entry: setup  ## WHO=… SEQ=… REASON=… deletes the body of an entry; again until it says that the body is gone
+	@exec $(PYTHON) -m $(OPERATE) redact-entry -- "$(WHO)" "$(SEQ)" "$(REASON)"
 
 release-log: setup  ## WHO=… lets the transparency log go on with a parked account; ACCEPT_FORK=1 although it lost entries
 	@exec $(PYTHON) -m $(OPERATE) release-log $(if $(ACCEPT_FORK),--accept-fork) -- "$(WHO)"

@@ -25,7 +25,7 @@ from functions.http.fields import (
 from functions.http.routes import READ, Call, Routes
 from shared.kernel.ids import Uid
 from shared.ledger.about import PURPOSES, REF_TYPES
-from shared.ledger.errors import EntryNotFound, NotLoggedYet
+from shared.ledger.errors import EntryNotFound, EntryRedacted, NotLoggedYet
 from shared.ledger.history import EntryFilter
 from shared.ledger.log.head import LogBroken
 
@@ -201,7 +201,10 @@ def entry(call: Call) -> Any:
 
 
 @routes.get(
-    "/credits/entries/{seq}/proof", scopes=READ, answer=ReceiptOut, errors=(EntryNotFound, NotLoggedYet, LogBroken)
+    "/credits/entries/{seq}/proof",
+    scopes=READ,
+    answer=ReceiptOut,
+    errors=(EntryNotFound, EntryRedacted, NotLoggedYet, LogBroken),
 )
 def proof(call: Call) -> Any:
     """Show a receipt: one of the caller's entries, its signature, and the proof that the public log holds it.

@@ -146,6 +146,7 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "admin_adjust": {"short": {"amount": "5", "reason": "Sorry for the broken answer."}},
     "admin_freeze": {"short": {"reason": "A stolen card."}},
     "admin_unfreeze": {"short": {"reason": "The card was not stolen."}},
+    "admin_redactions_redact": {"short": {"reason": "A name in an idempotency key."}},
     "admin_put_model": {
         "full": {
             "kind": "chat",

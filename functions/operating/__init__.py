@@ -65,6 +65,7 @@ def _add_log_commands(commands: "Commands") -> None:
 
 
 def _add_account_commands(commands: "Commands") -> None:
+    """Add the commands on one account."""
     explain = commands.add_parser("explain", help="say in words why an account's balance is as it is")
     explain.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
     explain.add_argument(
@@ -75,6 +76,11 @@ def _add_account_commands(commands: "Commands") -> None:
     release.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
     release.add_argument("--accept-fork", action="store_true", help="go on although the account lost entries")
     release.set_defaults(run=accounts.release_log)
+    redact = commands.add_parser("redact-entry", help="delete the body of an entry behind a snapshot in the log")
+    redact.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
+    redact.add_argument("seq", type=int, metavar="SEQ", help="the number of the entry")
+    redact.add_argument("reason", metavar="REASON", help="for the audit trail")
+    redact.set_defaults(run=accounts.redact_entry)
 
 
 def _add_wallet_commands(commands: "Commands") -> None:

@@ -1,9 +1,10 @@
-"""Commands on one account: `explain` the balance in words, and `release-log` after a tamper alarm."""
+"""Commands on one account: `explain` the balance, `release-log` after a tamper alarm, and `redact-entry`."""
 
 import argparse
 
 from functions.operating.account_story import AccountStory, broken_lines, told_lines
 from shared.bootstrap import Services
+from shared.kernel.deadline import NEVER
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import Uid, is_uid
 from shared.ledger.log.releases import release_account
@@ -49,6 +50,23 @@ def release_log(asked: argparse.Namespace, services: Services) -> None:
         print(f"{released.lost} entries of the log are the account's no more. They stay in the log.")
     if not released.was_parked:
         print("The account was not parked.")
+
+
+def redact_entry(asked: argparse.Namespace, services: Services) -> None:
+    """Have the body of an entry deleted, one step in each run, and print what is left to do.
+
+    The audit trail records the act. Raises the errors of `EntryRedactor.redact`, UserNotFound.
+    """
+    uid = uid_of(asked.who, services)
+    name = f"redact:{uid}:{asked.seq}"
+    recording = services.users.audit.recording
+    with recording("command:redact-entry", "redact_entry", uid, reason=asked.reason, operation=name) as act:
+        progress = services.credits.ledger.redactor.redact(uid, asked.seq, NEVER)
+        act.after = {"seq": asked.seq, "progress": progress}
+    if progress == "redacted":
+        print(f"The body of entry {asked.seq} of {uid} is gone. Its hash, signature and proof stay.")
+    else:
+        print(f"The log gets a snapshot behind entry {asked.seq} of {uid}. Run this again in two minutes.")
 
 
 def uid_of(who: str, services: Services) -> Uid:

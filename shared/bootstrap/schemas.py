@@ -47,6 +47,7 @@ SCHEMAS: Schemas = {
     "accounts/*/notes": Schema(),
     "accounts/*/operations": Schema(),
     "accounts/*/outbox": Schema(),
+    "accounts/*/redactions": Schema(),
     "accounts/*/relay": Schema(),
     "accounts/*/sealed": Schema(),
     "accounts/*/usage": Schema(),

@@ -20,6 +20,7 @@ from shared.ledger.key_ring import KeyRing
 from shared.ledger.markers import marker_path
 from shared.ledger.positions import position_path
 from shared.ledger.record_seals import RecordSeals
+from shared.ledger.redaction_store import Redactions
 from shared.ledger.store import AccountStore
 
 __all__ = ["FOLDED_RULES", "SAMPLE_TURNS", "SIZES", "UNREAD_RULES", "AccountAudits", "AuditSizes", "AuditTurn"]
@@ -54,6 +55,7 @@ class AccountAudits:
             positions=self._positions,
             keys=keys,
             records=RecordSeals(keys, ledger),
+            redactions=Redactions(documents, keys, ledger),
             sizes=sizes,
         )
 

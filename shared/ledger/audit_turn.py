@@ -25,6 +25,9 @@ from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.past import MemoryPast
 from shared.ledger.record_seals import RecordSeals
+from shared.ledger.redaction_store import Redactions
+from shared.ledger.redactions import RULE as REDACTION
+from shared.ledger.redactions import usage_body
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
 
@@ -67,6 +70,7 @@ class AuditParts:
     positions: AuditPositions
     keys: KeyRing
     records: RecordSeals
+    redactions: Redactions
     sizes: AuditSizes
 
 
@@ -137,10 +141,19 @@ class AccountTurn:
         self._take_sample(sample)
 
     def _pages(self, first: int, last: int) -> Iterator[list[StoredEntry]]:
-        """Yield the entries in pages, and note the last of them that lacks its index fields."""
+        """Yield the entries in pages, and note the last of them that lacks its index fields.
+
+        Of an entry without a body, the log must name the snapshot.
+        """
+        redactions = self._parts.redactions
         for page in entry_pages(self._store, self._uid, first, last, self._parts.sizes.page):
             self._last_unindexed = max((each.seq for each in page if not each.is_indexed), default=self._last_unindexed)
-            yield page
+            opened = redactions.opened(self._uid, page)
+            for entry in opened:
+                problem = None if entry.redaction is None else redactions.problem(self._uid, entry)
+                if problem is not None:
+                    self._journal.findings.report(max(entry.seq, 0), REDACTION, problem)
+            yield opened
 
     def _check_indexed(self, stored: StoredAccount) -> None:
         """Report an entry without index fields if the account says that the entry has them."""
@@ -322,7 +335,7 @@ def _bodies(entries: Sequence[StoredEntry]) -> list[Mapping[str, Any]]:
         except UNREADABLE:
             continue
         if isinstance(body, Mapping) and body.get("seq") == entry.seq:
-            bodies.append(body)
+            bodies.append(usage_body(body, entry.redaction))
     return bodies
 
 

@@ -79,6 +79,35 @@ class NotLoggedYet(Conflict):
         )
 
 
+class NotPublishedYet(Conflict):
+    """Entry that the relay has not published or added up yet. The relay runs once a minute."""
+
+    code = "not_published_yet"
+
+    def __init__(self) -> None:
+        super().__init__("This entry is not published yet; ask again in a minute.", retry_after_ms=MINUTE)
+
+
+class JournalTooLong(Conflict):
+    """Journal that cannot be read up to an entry within one request."""
+
+    code = "journal_too_long"
+
+    def __init__(self) -> None:
+        super().__init__("This journal is too long for one request; an operator must run `make redact-entry`.")
+
+
+class EntryRedacted(NotFound):
+    """Entry whose body was deleted, so that no receipt can show the body."""
+
+    code = "entry_redacted"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The body of this entry was deleted, so it has no receipt. An export has its hash, signature and proof."
+        )
+
+
 class HoldNotFound(NotFound):
     """No such hold, or a hold of another principal."""
 

@@ -16,7 +16,10 @@ from shared.ledger.document_paths import SEQ_MAX
 from shared.ledger.export_archive import ArchiveReader, EndedHold, ended_holds, lot_moves, lots_in_state
 from shared.ledger.export_evidence import ExportEvidenceReader
 from shared.ledger.export_format import FORMAT, FORMAT_VERSION, HEADER_CONTEXT, header_message
+from shared.ledger.export_redacted import RedactedLines
 from shared.ledger.key_ring import KeyRing
+from shared.ledger.log.head import EMPTY_HEAD
+from shared.ledger.redaction_store import Redactions
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
 
@@ -37,7 +40,9 @@ def export_lines(documents: Documents, keys: KeyRing, ledger: str, uid: Uid) -> 
     reader = ExportEvidenceReader(documents, keys, ledger)
     evidence = reader.read()
     place = reader.place(evidence.closed, uid) if evidence is not None and evidence.closed is not None else None
-    account = _AccountExport(documents, keys, ledger, uid)
+    head = EMPTY_HEAD if evidence is None else evidence.head
+    redacted = RedactedLines(documents, Redactions(documents, keys, ledger), head.size, head)
+    account = _AccountExport(documents, keys, ledger, uid, redacted)
     yield _line(header_record(keys, ledger, {} if evidence is None else evidence.fields))
     if place is not None:
         yield _line(place)
@@ -61,7 +66,8 @@ def header_record(keys: KeyRing, ledger: str, evidence: Mapping[str, Json]) -> M
 class _AccountExport:
     """Export of one account as of the last entry that the account's documents count."""
 
-    def __init__(self, documents: Documents, keys: KeyRing, ledger: str, uid: Uid) -> None:
+    def __init__(self, documents: Documents, keys: KeyRing, ledger: str, uid: Uid, redacted: RedactedLines) -> None:
+        self._redacted = redacted
         self._uid = uid
         self._store = AccountStore(documents, keys, ledger)
         self._archive = ArchiveReader(documents)
@@ -78,7 +84,7 @@ class _AccountExport:
         strangers = uncounted_entries(self._store, self._uid, _seq_in(self._stored))
         yield from self._entry_lines(strangers)
         yield from (_line(_lot(self._uid, document)) for _, document in sorted(lots.items()))
-        for seq, state in self._archive.holds(self._uid, self._ended):
+        for seq, state in self._archive.holds(self._uid, sorted(self._ended)):
             yield _line({"type": "hold", "uid": self._uid, "seq": seq, "state": state})
         yield _line({"uid": self._uid, **account_record(self._stored)})
 
@@ -89,8 +95,12 @@ class _AccountExport:
     def _entry_lines(self, entries: Sequence[StoredEntry]) -> Iterator[str]:
         """Yield the lines of entries, with their notes, and remember the holds that the entries ended."""
         self._ended.extend(ended_holds(entries))
+        self._ended.extend(self._redacted.ended_holds(self._uid, entries))
         notes = self._archive.notes(self._uid, entries)
         for entry in entries:
+            if entry.redaction is not None:
+                yield _line(self._redacted.line(self._uid, entry))
+                continue
             note = notes.get(entry.seq)
             yield _line(entry_record(entry) if note is None else {**entry_record(entry), "note": note})
 

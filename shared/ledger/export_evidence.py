@@ -20,7 +20,7 @@ from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import to_base64
 from shared.ledger.log.day_store import ClosedDay, DayBroken, DayStore
 from shared.ledger.log.days import statement_in
-from shared.ledger.log.head import LogBroken
+from shared.ledger.log.head import EMPTY_HEAD, LogBroken, TreeHead
 from shared.ledger.log.merkle import leaf_hash
 from shared.ledger.log.proofs import prove_inclusion
 from shared.ledger.log.signed_heads import SignedHead, read_signed_head
@@ -34,11 +34,15 @@ KEY_FIELDS, DAY_FIELDS = frozenset({"body", "signature"}), frozenset({"seal", "s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportEvidence:
-    """Evidence of one export. `log` is the header's field. `closed` is None without a closed day in the log."""
+    """Evidence of one export. `log` is the header's field, and `head` the head of the checkpoint's tree.
+
+    `closed` is None without a closed day in the log.
+    """
 
     checkpoint: str
     log: Mapping[str, Json]
     closed: ClosedDay | None = None
+    head: TreeHead = EMPTY_HEAD
 
     @property
     def fields(self) -> Mapping[str, Json]:
@@ -80,7 +84,7 @@ class ExportEvidenceReader:
     def _evidence(self, signed: SignedHead) -> ExportEvidence:
         reader = TileReader(self._documents, signed.head)
         keys = [_logged(leaf, signed, reader) for leaf in self._key_leaves(signed)]
-        evidence = ExportEvidence(checkpoint=str(signed.note), log={"keys": keys})
+        evidence = ExportEvidence(checkpoint=str(signed.note), log={"keys": keys}, head=signed.head)
         for closed in self._closed_days():
             leaf = read_leaf(self._documents, closed.record.day)
             if leaf is not None and _is_within(leaf, signed, DAY_FIELDS) and _keys_at(leaf) <= len(keys):

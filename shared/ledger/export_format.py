@@ -18,6 +18,11 @@ key of a line tells the type.
 - entry `{body, hash, kind, note?, schema, seq, signature, type}`: `body` is the entry's canonical text, `hash` its
   SHA-256 in hex, `signature` the Ed25519 signature of `ics-entry-v1:` and the hash. `note` is `{salt, text}`, the note
   that the body binds by `note_hash`; no note if the note was erased.
+- redacted `{hash, hashes, index, kind, schema, seal, seq, signature, snapshot, snapshot_hashes, snapshot_index,
+  statement, type}`: an entry whose body was deleted. `statement` is the canonical text of `redactions.statement_of`,
+  sealed by `seal`, and `snapshot` the text of the snapshot of which it has the digest. `index` and `hashes` are the
+  place of the entry's leaf in the checkpoint's tree, `snapshot_index` and `snapshot_hashes` that of the leaf that names
+  statement and seal. Entries stand in order, with a body or without.
 - lot `{id, rest_order?, state, type, uid}`: `state` is the canonical text of a lot that left the account's state.
   Lots that are in the state again have no line.
 - hold `{seq, state, type, uid}`: `state` is the canonical text of the hold that entry `seq` ended. A hold whose record

@@ -14,12 +14,14 @@ from shared.ledger.account import Account
 from shared.ledger.account_documents import SCHEMA, exported, old_plain_fields, plain_fields, seal_message, sweep_fields
 from shared.ledger.codec import decode_account
 from shared.ledger.entries import genesis
-from shared.ledger.errors import UnknownKey
+from shared.ledger.errors import UNREADABLE, UnknownKey
 from shared.ledger.findings import Findings
 from shared.ledger.fold import NotApplicable
+from shared.ledger.hold_names import capture_operation
 from shared.ledger.keys import SEAL_CONTEXT, Verifier
+from shared.ledger.redactions import RULE, FoldSnapshot, Redaction, balance_postings, named_snapshot, redaction_rule
 from shared.ledger.running_account import RunningAccount
-from shared.ledger.running_parts import PastParts
+from shared.ledger.running_parts import PastParts, running_hold, running_lot
 
 
 class SignedEntry(Protocol):
@@ -37,6 +39,8 @@ class SignedEntry(Protocol):
     def kind(self) -> str: ...
     @property
     def schema(self) -> int: ...
+    @property
+    def redaction(self) -> Redaction | None: ...
 
 
 SIGNATURE_FORM = re.compile(r"[A-Za-z0-9+/]{85}[AQgw]==").fullmatch
@@ -118,6 +122,8 @@ class JournalAudit:
         if entry.seq > expected:
             self.findings.report(expected, "sequence", f"entry {expected} is missing")
         self.seq = entry.seq
+        if entry.redaction is not None:
+            return self._follow_redacted(entry, entry.redaction)
         body = _parsed(entry) if self.is_fold_only else checked_body(entry, self._report)
         if body is None:
             self.account = None
@@ -126,6 +132,48 @@ class JournalAudit:
         self.head = entry.hash
         self._fold(body)
         return body
+
+    def _follow_redacted(self, entry: SignedEntry, redaction: Redaction) -> Mapping[str, Any] | None:
+        """Check the statement in the place of a body, and go on from the snapshot. Returns the parsed statement."""
+        try:
+            rule = redaction_rule(entry, redaction, self.verifier, ledger=self.ledger, uid=self.uid, seq=entry.seq)
+        except UnknownKey as error:
+            self._report("unknown_key", error.detail)
+            rule = RULE
+        body = None if rule else _parsed(entry)
+        if rule or body is None:
+            self._report(rule or RULE, "the body is gone, and the ledger has not sealed a statement in its place")
+            self.account, self.head = None, entry.hash
+            return None
+        self._check_place(entry, body)
+        self.head = entry.hash
+        self._go_on_from(body, redaction)
+        return body
+
+    def _go_on_from(self, statement: Mapping[str, Any], redaction: Redaction) -> None:
+        if self.account is None:
+            return
+        try:
+            snapshot = named_snapshot(statement, redaction.snapshot)
+            self._leave_parts(snapshot, statement)
+        except UNREADABLE as error:
+            self._report(RULE, f"the fold cannot go on from the snapshot: {error}")
+            self.account = None
+            return
+        before = self.account.account()
+        self.account = RunningAccount.of(snapshot.account, self.past)
+        if balance_postings(before, snapshot.account) != statement["postings"]:
+            self._report("balance_after", "the statement's postings do not lead from one balance to the other")
+
+    def _leave_parts(self, snapshot: FoldSnapshot, statement: Mapping[str, Any]) -> None:
+        """Let the lots and the hold leave the state that left it by the entry."""
+        for lot in snapshot.lots:
+            self.past.keep_lot(running_lot(lot))
+        hold = snapshot.ended
+        if hold is not None:
+            operation = capture_operation(hold.id) if snapshot.is_own_capture else statement["op"]
+            told = {"op": operation, "at": statement["at"], "hold": {"id": hold.id, "end": hold.status}}
+            self.past.keep_hold(self.seq, running_hold(hold), told)
 
     def finish(self, record: Mapping[str, Any]) -> bool:
         """Check the account's own documents against their seal, and against the fold of the whole journal.
@@ -160,15 +208,19 @@ class JournalAudit:
         """Report each law that an entry breaks by the place, signature, time or operation of the entry."""
         if not self.is_fold_only:
             check_signature(self.verifier, entry, body, self._report, is_full=self.are_signatures_checked)
+        self._check_place(entry, body)
+        operation = body["op"]
+        if not operation.startswith("expire:") and not self.past.is_new_operation(operation):
+            self._report("operation", f"{operation} has an effect twice")
+
+    def _check_place(self, entry: SignedEntry, body: Mapping[str, Any]) -> None:
+        """Report an entry whose body tells another place, or an earlier time than the entry before."""
         place = (body["ledger"], body["uid"], body["seq"], body["prev"], body["kind"])
         if place != (self.ledger, self.uid, entry.seq, self.head, entry.kind) or _is_of_another_schema(entry):
             self._report_place(entry, body)
         if body["at"] < self.at:
             self._report("time", "the entry is older than the one before it")
         self.at = body["at"]
-        operation = body["op"]
-        if not operation.startswith("expire:") and not self.past.is_new_operation(operation):
-            self._report("operation", f"{operation} has an effect twice")
 
     def _report_place(self, entry: SignedEntry, body: Mapping[str, Any]) -> None:
         if _is_of_another_schema(entry):

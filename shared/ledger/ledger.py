@@ -37,6 +37,7 @@ from shared.ledger.key_ring import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
 from shared.ledger.links import EntryChecks, sound_entries
 from shared.ledger.receipts import AccountTotals, Receipt
+from shared.ledger.redactions import usage_body
 from shared.ledger.rest import RestNotRead
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from shared.ledger.account_audit import AuditTurn
     from shared.ledger.findings import Finding
     from shared.ledger.log.proof_receipts import ProofReceipt
+    from shared.ledger.redacting import EntryRedactor
+    from shared.ledger.redaction_store import Redactions
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Receipt)
@@ -247,7 +250,12 @@ class Ledger:
 
         Raises IntegrityFailed for an entry that the ledger did not write at this place; UnknownKey.
         """
-        return self._checks.bodies(uid, first, self._store.entries(uid, first, last))
+        entries = self._store.entries(uid, first, last)
+        bodies = self._checks.bodies(uid, first, entries)
+        if all(entry.redaction is None for entry in entries):
+            return bodies
+        opened = self.redactions.opened(uid, entries)
+        return [usage_body(body, entry.redaction) for body, entry in zip(bodies, opened, strict=True)]
 
     def export(self, uid: Uid) -> Iterator[str]:
         """Return the account as one self-contained NDJSON, line by line, with all that an offline verifier needs."""
@@ -260,6 +268,20 @@ class Ledger:
         from shared.ledger.log.entry_proofs import EntryProofs
 
         return self._watched(lambda: EntryProofs(self._documents, self._keys, self._ledger_id).receipt(uid, seq))
+
+    @property
+    def redactions(self) -> "Redactions":
+        """Reader of the entries whose bodies were deleted."""
+        from shared.ledger.redaction_store import Redactions
+
+        return Redactions(self._documents, self._keys, self._ledger_id)
+
+    @property
+    def redactor(self) -> "EntryRedactor":
+        """Deleter of entries' bodies."""
+        from shared.ledger.redacting import EntryRedactor
+
+        return EntryRedactor(self._documents, self._keys, self._ledger_id, self._clock)
 
     def keys(self) -> list[Mapping[str, Any]]:
         """Return the public keys of the signatures of entries and seals."""
@@ -282,7 +304,7 @@ class Ledger:
 
     def sound_entries(self, uid: Uid, first: int, last: int, *, least: int, before: str) -> list[StoredEntry]:
         """Return the stored entries `first` to `last` for a relay, verified; see `shared.ledger.links`."""
-        return sound_entries(
+        entries = sound_entries(
             self._store,
             self._keys,
             ledger=self._ledger_id,
@@ -292,6 +314,7 @@ class Ledger:
             least=least,
             before=before,
         )
+        return entries if all(each.redaction is None for each in entries) else self.redactions.opened(uid, entries)
 
     def check_links(self, uid: Uid, entries: Sequence[StoredEntry], first: int, before: str) -> None:
         """Raise IntegrityFailed for the first of these new entries that breaks a law; see `shared.ledger.links`."""

@@ -11,6 +11,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.entries import body_hash, genesis
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.keys import Verifier
+from shared.ledger.redactions import redaction_rule
 from shared.ledger.store import AccountStore
 from shared.ledger.stored_entries import StoredEntry
 
@@ -74,14 +75,16 @@ class EntryChecks:
     def bodies(self, uid: Uid, first: int, entries: Sequence[StoredEntry]) -> list[Mapping[str, Any]]:
         """Return the parsed bodies of neighbours from `first` on, oldest first, as one chain with one signature.
 
-        The signature of the last entry covers all before it by their hashes. Raises IntegrityFailed for the first entry
+        The signature of the last entry covers all before it by their hashes. A redacted entry is checked by itself.
+        Raises IntegrityFailed for the first entry
         that breaks a law; UnknownKey.
         """
         bodies, before = list[Mapping[str, Any]](), ""
         for seq, entry in enumerate(entries, first):
             body = _body_of(uid, seq, entry)
             rule = _link_rule(body, entry, uid=uid, seq=seq, before=before)
-            if rule is None and seq == first + len(entries) - 1:
+            is_signed = seq == first + len(entries) - 1 or entry.redaction is not None
+            if rule is None and is_signed:
                 rule = entry_rule([entry], self.verifier, ledger=self.ledger, uid=uid, seq=seq)
             if rule is not None:
                 raise IntegrityFailed(uid=uid, seq=seq, rule=rule)
@@ -94,11 +97,13 @@ def entry_rule(stored: Sequence[StoredEntry], verifier: Verifier, *, ledger: str
     """Return the law that one entry breaks by itself, without the chain before; None if none. Raises UnknownKey.
 
     The law is one of `sequence`, `hash`, `canonical`, `identity`, `signature`, `retired_key`, `early_key`,
-    `kind`.
+    `kind`, `redaction`.
     """
     if len(stored) != 1 or seq < 1:
         return "sequence"
     entry = stored[0]
+    if entry.redaction is not None:
+        return redaction_rule(entry, entry.redaction, verifier, ledger=ledger, uid=uid, seq=seq)
     if body_hash(entry.body) != entry.hash:
         return "hash"
     try:
@@ -125,7 +130,7 @@ def _link_rule(body: Mapping[str, Any], entry: StoredEntry, *, uid: Uid, seq: in
     """Return the law that the entry breaks as a link at the place `seq`, None if none. `before` is "" if unknown."""
     if entry.seq != seq or body.get("seq") != seq:
         return "sequence"
-    if body_hash(entry.body) != entry.hash:
+    if entry.redaction is None and body_hash(entry.body) != entry.hash:
         return "hash"
     if body.get("uid") != uid:
         return "identity"

@@ -19,6 +19,7 @@ from shared.ledger.errors import IntegrityFailed
 from shared.ledger.export import entry_pages, entry_record, header_record
 from shared.ledger.export_evidence import ExportEvidenceReader
 from shared.ledger.export_format import HASHES_AT_ONCE, LOG_SCOPE, RUNS_AT_ONCE
+from shared.ledger.export_redacted import RedactedLines
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import to_base64
 from shared.ledger.log.head import EMPTY_HEAD, LogBroken
@@ -27,6 +28,7 @@ from shared.ledger.log.tile_reader import TileReader, read_head
 from shared.ledger.log.tiles import TILE_WIDTH
 from shared.ledger.log.typed_leaves import LEAVES, TypedLeaf, stored_leaf
 from shared.ledger.log.waiting import is_position, positions_behind
+from shared.ledger.redaction_store import Redactions
 from shared.ledger.store import AccountStore
 
 POSITIONS_AT_ONCE = 50
@@ -103,6 +105,8 @@ class LogExport:
         LogBroken, StoreUnavailable.
         """
         covered, is_reached = CoveredLeaves(size), behind is None
+        redactions = Redactions(self._documents, self._keys, self._ledger)
+        redacted = RedactedLines(self._documents, redactions, size, read_head(self._documents) or EMPTY_HEAD)
         for position in self._positions():
             every = list(self._runs(position))
             runs = [run for run in every if run.index < size]
@@ -112,7 +116,7 @@ class LogExport:
             last = min(end - 1, runs[-1].seq + size - runs[-1].index - 1)
             _cover(covered, runs, last)
             if is_reached:
-                yield from self._account(position.uid, runs, last)
+                yield from self._account(position.uid, runs, last, redacted)
             is_reached = is_reached or position.uid == behind
         if behind is not None and not is_reached:
             raise ExportedAccountGone(behind)
@@ -130,13 +134,15 @@ class LogExport:
             yield from stored_page(position.uid, self._documents.get(page_path(position.uid, number)))
         yield from position.runs
 
-    def _account(self, uid: Uid, runs: Sequence[Run], last: int) -> Iterator[str]:
+    def _account(self, uid: Uid, runs: Sequence[Run], last: int, redacted: RedactedLines) -> Iterator[str]:
         """Yield the lines of an account: places, entries, and the last line. Missing entries are left out."""
         for start in range(0, len(runs), RUNS_AT_ONCE):
             some = [[run.seq, run.index] for run in runs[start : start + RUNS_AT_ONCE]]
             yield _line({"type": "runs", "uid": uid, "runs": some})
         for page in entry_pages(self._store, uid, 1, last):
-            yield from (_line(entry_record(entry)) for entry in page if 1 <= entry.seq <= last)
+            for entry in page:
+                if 1 <= entry.seq <= last:
+                    yield _line(entry_record(entry) if entry.redaction is None else redacted.line(uid, entry))
         yield _line({"type": "logged", "uid": uid, "last": last})
 
     def _typed_leaves(self, covered: CoveredLeaves) -> Iterator[str]:

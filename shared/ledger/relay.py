@@ -10,7 +10,7 @@ account. The subscriber stores the last `seq` seen and fetches missing entries.
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import orjson
 
@@ -26,6 +26,7 @@ from shared.ledger.analytics import clear_days, folded_days
 from shared.ledger.ledger import Ledger
 from shared.ledger.markers import RELAY, SHARD_SPAN, announced_seq, clearing, is_any_news, is_waiting, marker_path
 from shared.ledger.positions import JournalPosition, commit_position, read_position
+from shared.ledger.redactions import usage_body
 from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.usage import UsageFold
 from shared.ledger.views import EntryView, entry_view
@@ -263,7 +264,7 @@ class _RelayTurn:
         rest = [entry for entry in entries if entry.seq > position.usage.seq]
         if position.is_clearing or not rest or rest[0].seq != position.usage.seq + 1:
             return position.usage, ()
-        return folded_days(self.documents, self.uid, position.usage, [orjson.loads(entry.body) for entry in rest])
+        return folded_days(self.documents, self.uid, position.usage, [_body_of(entry) for entry in rest])
 
     def _stored(self, position: JournalPosition, days: Sequence[Write], *, is_over: bool) -> JournalPosition:
         """Store the position with the changed days, freed for other relays if this one `is_over`."""
@@ -277,6 +278,10 @@ class _RelayTurn:
         except (PreconditionFailed, OutcomeUnknown):
             return False
         return True
+
+
+def _body_of(entry: StoredEntry) -> Mapping[str, Any]:
+    return usage_body(orjson.loads(entry.body), entry.redaction)
 
 
 def _is_quiet(position: JournalPosition, seq: int, now: Millis) -> bool:

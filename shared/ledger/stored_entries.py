@@ -12,13 +12,18 @@ from shared.ledger.entry_notes import binds_note
 from shared.ledger.errors import UNREADABLE
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import ENTRY_CONTEXT, from_base64, to_base64
+from shared.ledger.redactions import Redaction, told_hash
 
 FIELDS = frozenset({"kind", "body", "signature", "has_note", "hash", "schema", SCHEMA_VERSION}) | INDEX_FIELDS
+REDACTED_FIELDS = frozenset({"kind", "signature", "statement", "seal"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class StoredEntry:
-    """Entry as stored in its document, not verified yet."""
+    """Entry as stored in its document, not verified yet.
+
+    `redaction` is None for an entry with its body. Without the body, `body` is the statement.
+    """
 
     seq: int
     body: str
@@ -30,6 +35,7 @@ class StoredEntry:
     """True if the entry's operation has a note. None: the entry does not tell, since it is old or of a call."""
     is_indexed: bool = True
     """False if the document lacks the index fields that the body asks for: the entry is old, or was changed."""
+    redaction: Redaction | None = None
 
 
 def entry_data(entry: Entry, keys: KeyRing, *, has_note: bool) -> Data:
@@ -51,11 +57,13 @@ def stored_entry(document: Document) -> StoredEntry:
     Documents of earlier releases also have the hash and the schema, and the signature as base64. A document with other
     fields has the schema -1.
     """
+    if "statement" in document.data:
+        return _redacted_entry(document)
     data, body = document.data, str(document.data.get("body"))
     signature, is_indexed = data.get("signature"), _is_indexed(data, body)
     schema = data.get("schema", SCHEMA) if _is_whole(data, is_indexed=is_indexed) else None
     return StoredEntry(
-        seq=int(document.id) if ENTRY_ID.fullmatch(document.id) else -1,
+        seq=_seq_of(document),
         body=body,
         hash=str(data["hash"]) if "hash" in data else body_hash(body),
         signature=to_base64(signature) if isinstance(signature, bytes) else str(signature),
@@ -64,6 +72,35 @@ def stored_entry(document: Document) -> StoredEntry:
         has_note=None if data.get("has_note") is None else bool(data["has_note"]),
         is_indexed=is_indexed,
     )
+
+
+def redacted_data(entry: StoredEntry, statement: str, seal: str) -> Data:
+    """Return the fields of an entry's document without the body. The statement has the entry's hash."""
+    return {
+        "kind": entry.kind,
+        "signature": from_base64(entry.signature),
+        "statement": statement,
+        "seal": seal,
+    }
+
+
+def _redacted_entry(document: Document) -> StoredEntry:
+    data, statement = document.data, str(document.data.get("statement"))
+    signature = data.get("signature")
+    return StoredEntry(
+        seq=_seq_of(document),
+        body=statement,
+        hash=told_hash(statement),
+        signature=to_base64(signature) if isinstance(signature, bytes) else str(signature),
+        kind=str(data.get("kind")),
+        schema=SCHEMA if data.keys() - {SCHEMA_VERSION} == REDACTED_FIELDS else -1,
+        has_note=False,
+        redaction=Redaction(str(data.get("seal"))),
+    )
+
+
+def _seq_of(document: Document) -> int:
+    return int(document.id) if ENTRY_ID.fullmatch(document.id) else -1
 
 
 def _is_whole(data: Data, *, is_indexed: bool) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from shared.kernel.clock import Millis, to_datetime
 from shared.ledger.entries import ABSORBED, BREAKAGE, OWN
+from shared.ledger.redactions import USAGE_AFTER
 
 REVENUE, KEY = "revenue:", "key:"
 ROWS_MAX = 1_000
@@ -127,6 +128,9 @@ def _follow(fold: _UsageSums, body: Body) -> None:
     """Add one entry to the sums. A charge of a hold counts for the purpose given when the hold was placed."""
     assert body["seq"] == fold.seq + 1, "a fold follows the chain, one entry after the other"
     fold.seq = body["seq"]
+    if USAGE_AFTER in body:
+        _take_over(fold, body)
+        return
     hold: Mapping[str, str] = body.get("hold", {})
     tags: Mapping[str, str] = body.get("tags", {})
     model = tags.get("model") or hold.get("model", "")
@@ -143,6 +147,15 @@ def _follow(fold: _UsageSums, body: Body) -> None:
         day = fold.days.get(date, Day())
         told = {_told_apart(day.uses, use): amounts for use, amounts in uses.items()}
         fold.days[date] = Day(uses=added(day.uses, told), moved=_added_moves(day.moved, moved))
+
+
+def _take_over(fold: _UsageSums, body: Body) -> None:
+    """Go on from the usage after an entry whose body was deleted."""
+    after: UsageFold = body[USAGE_AFTER]
+    date = day_of(body["at"])
+    fold.open = dict(after.open)
+    if date in after.days:
+        fold.days[date] = after.days[date]
 
 
 def _key(hold: Mapping[str, str]) -> str:

@@ -99,8 +99,12 @@ def fresh_laptop() -> World:
 
 
 def log_examples(world: World) -> None:
-    """A log with a full tile of leaves, the first entry of the example user among them, a checkpoint, a closed day."""
+    """A log with a full tile of leaves, the first entry of the example user among them, a checkpoint, a closed day.
+
+    The entries of the example user are published.
+    """
     documents = world.services.ports.documents()
+    world.services.credits.relay.relay(Uid(USER["uid"]))
     log_entries(documents, Uid(USER["uid"]), 1)
     append_leaves(documents, [leaf_hash(b"another")] * 255)
     sign_head(documents)

@@ -25,6 +25,8 @@ from shared.ai.tokens import Usage
 from shared.bootstrap import MEMORY_ENVIRONMENT, in_memory
 from shared.bootstrap.migrations import MIGRATIONS
 from shared.bootstrap.schemas import SCHEMAS
+from shared.kernel.clock import MINUTE
+from shared.kernel.deadline import NEVER
 from shared.kernel.documents import Query
 from shared.kernel.ids import HoldId, LotId, OperationId, operation_id
 from shared.kernel.money import Micro
@@ -230,6 +232,7 @@ def _live(services):
     _bury(services)
     _hear(services)
     _log_leaves(services)
+    _redact(services, admin, user.uid)
     _count(services)
     _migrate(services)
     _know_a_certificate(services)
@@ -453,6 +456,16 @@ def _log_leaves(services):
     services.ports.documents().commit(leaves)
     services.clock.advance(DAY)
     services.jobs.run_schedule("every_minute")
+
+
+def _redact(services, admin, uid):
+    """The body of an entry is deleted."""
+    progress = []
+    for _ in range(2):
+        services.clock.advance(MINUTE)
+        services.jobs.run_schedule("every_minute")
+        progress.append(services.operators.redact(admin, uid, 2, "a name in a key", NEVER))
+    assert progress == ["waiting", "redacted"]
 
 
 def _count(services):

@@ -91,6 +91,7 @@ SERVER_ONLY = tuple(
         "accounts/{uid}/notes/{id}",
         "accounts/{uid}/operations/{id}",
         "accounts/{uid}/outbox/{id}",
+        "accounts/{uid}/redactions/{id}",
         "accounts/{uid}/relay/{id}",
         "accounts/{uid}/sealed/{id}",
         "accounts/{uid}/usage/{id}",

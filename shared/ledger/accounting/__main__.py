@@ -54,6 +54,8 @@ def _bodies_in(file: TextIO, name: str) -> Iterator[Mapping[str, Any]]:
                 raise NotAnExport(f"{name} is not an export")
             if record["type"] == "entry":
                 yield orjson.loads(record["body"])
+            if record["type"] == "redacted":
+                yield orjson.loads(record["statement"])
         except (KeyError, TypeError, ValueError) as error:
             raise NotAnExport(f"line {number} of {name} cannot be read as a line of an export") from error
 

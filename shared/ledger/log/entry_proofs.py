@@ -9,7 +9,7 @@ import orjson
 from shared.kernel.documents import Documents
 from shared.kernel.ids import Uid
 from shared.ledger.document_paths import SEQ_MAX, entry_path
-from shared.ledger.errors import EntryNotFound, IntegrityFailed, NotLoggedYet, UnknownKey
+from shared.ledger.errors import EntryNotFound, EntryRedacted, IntegrityFailed, NotLoggedYet, UnknownKey
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.links import entry_rule
 from shared.ledger.log.leaves import entry_leaf
@@ -37,8 +37,8 @@ class EntryProofs:
     def receipt(self, uid: Uid, seq: int) -> ProofReceipt:
         """Return the entry with its proof, both verified.
 
-        Raises EntryNotFound, NotLoggedYet; IntegrityFailed if the entry or the position were edited, LogBroken if the
-        log does not hold the entry; UnknownKey, StoreUnavailable.
+        Raises EntryNotFound, EntryRedacted, NotLoggedYet; IntegrityFailed if the entry or the position were edited,
+        LogBroken if the log does not hold the entry; UnknownKey, StoreUnavailable.
         """
         if not 1 <= seq <= SEQ_MAX:
             raise EntryNotFound
@@ -47,6 +47,8 @@ class EntryProofs:
         if document is None:
             raise EntryNotFound
         entry = self._sound(uid, seq, stored_entry(document))
+        if entry.redaction is not None:
+            raise EntryRedacted
         position = stored_position(uid, position_document)
         if position.parked is not None and seq >= position.parked.seq:
             raise IntegrityFailed(uid=uid, seq=position.parked.seq, rule=position.parked.rule)

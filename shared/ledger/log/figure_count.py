@@ -175,7 +175,7 @@ class FigureCount:
         found = self._documents.get_all([entry_path(position.uid, seq) for seq in seqs])
         entries = [stored_entry(each) for each in found if each is not None]
         bodies = [orjson.loads(each.body) for each in entries]
-        hashes = [body_hash(each.body) for each in entries]
+        hashes = [body_hash(each.body) if each.redaction is None else each.hash for each in entries]
         is_linked = all(body["prev"] == before for body, before in zip(bodies[1:], hashes, strict=False))
         is_end = after + count < position.seq or hashes[-1:] == [position.hash]
         if len(entries) == len(seqs) and is_linked and is_end:

@@ -14,10 +14,12 @@ from shared.ledger.export_format import HEADER_CONTEXT, header_message
 from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import Verifier
+from shared.ledger.log.checkpoints import Checkpoint
 from shared.ledger.log.days import DayStatement
 from shared.ledger.verify.archives import ArchiveAudit, ArchivePast
 from shared.ledger.verify.closed_days import ClosedDayAudit
 from shared.ledger.verify.grammar import (
+    ENTRY_STARTS,
     RULE,
     AccountLine,
     DayLine,
@@ -32,8 +34,7 @@ from shared.ledger.verify.grammar import (
 )
 from shared.ledger.verify.line_order import LineOrder
 from shared.ledger.verify.log_evidence import LogEvidence, check_day_seal, log_evidence, told_day
-
-ENTRY_START = b'{"body":'
+from shared.ledger.verify.redacted_entries import check_places, told_checkpoint
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -53,6 +54,8 @@ class ExportAudit:
     accounts: int = 0
     complete: int = 0
     """Number of finished accounts that have all entries up to the header's closed day."""
+    redacted: int = 0
+    """Number of entries of finished accounts whose bodies were deleted."""
     header: HeaderLine | None = None
     evidence: LogEvidence | None = None
     """Leaves of the log in the header, if all of them are true. None behind `go_on_behind`."""
@@ -60,6 +63,7 @@ class ExportAudit:
     """Accounts that the lines have left, each with the number of its last entry."""
     _is_fold_only: bool = False
     _day: DayStatement | None = None
+    _checkpoint: Checkpoint | None = None
     _order: LineOrder = field(default_factory=LineOrder)
     _account: "AccountAudit | None" = None
     _found: list[Finding] = field(default_factory=list)
@@ -78,7 +82,7 @@ class ExportAudit:
         """
         self._order.take(header)
         self.header, self.lines, self._is_fold_only = header, first_line - 1, is_fold_only
-        self._day = told_day(header)
+        self._day, self._checkpoint = told_day(header), told_checkpoint(header)
 
     def read(self, line: bytes) -> None:
         """Check the next line of the export against the lines before."""
@@ -91,7 +95,7 @@ class ExportAudit:
                 return
             self._check_order(record)
         except NotGrammatical as error:
-            self._report_line(str(error), is_entry=line.startswith(ENTRY_START))
+            self._report_line(str(error), is_entry=line.startswith(ENTRY_STARTS))
         else:
             self._take(record)
 
@@ -131,7 +135,7 @@ class ExportAudit:
     def _take_header(self, header: HeaderLine) -> None:
         if self.header is not None:
             return
-        self.header = header
+        self.header, self._checkpoint = header, told_checkpoint(header)
         kid, _, signature = header.seal.partition(":")
         try:
             rule = self.verifier.seal_rule(HEADER_CONTEXT, header_message(header.fields), kid=kid, signature=signature)
@@ -152,7 +156,7 @@ class ExportAudit:
             ledger = "" if self.header is None else self.header.ledger
             name = Uid(uid) if self.uid is None else self.uid
             mode = {"is_full": self.is_full, "is_fold_only": self._is_fold_only}
-            self._account = AccountAudit(ledger, name, self.verifier, self.now, self._day, **mode)
+            self._account = AccountAudit(ledger, name, self.verifier, self.now, self._day, self._checkpoint, **mode)
         return self._account
 
     def _leave_account(self) -> None:
@@ -160,6 +164,7 @@ class ExportAudit:
             self._found.extend(self._account.findings)
             self.finished.append((self._account.uid, self._account.seq))
             self.complete += self._account.is_complete
+            self.redacted += self._account.redacted
         self._account = None
 
     def _report_line(self, problem: str, *, is_entry: bool = True) -> None:
@@ -180,12 +185,15 @@ class AccountAudit:
         verifier: Verifier,
         now: Millis,
         day: DayStatement | None = None,
+        checkpoint: Checkpoint | None = None,
         *,
         is_full: bool,
         is_fold_only: bool,
     ) -> None:
         past = ArchivePast()
+        self.redacted = 0
         self._now = now
+        self._checkpoint = checkpoint
         self._journal = JournalAudit.of(ledger, uid, past, verifier)
         self._journal.are_signatures_checked = is_full
         self._journal.is_fold_only = is_fold_only
@@ -225,6 +233,9 @@ class AccountAudit:
         """Check an entry against the entries before."""
         try:
             body = self._journal.follow(line)
+            if line.redaction is not None:
+                self.redacted += 1
+                check_places(line, self._checkpoint, self._journal.findings.report)
             if line.seq == self._closed.seq:
                 self._closed.meet()
             if line.note is not None and not is_bound_by(body or {}, line.note._asdict()):
@@ -271,7 +282,7 @@ def verify_account(
     whose export it must be; None if the entries name the users. Rules: `grammar`,
     `format`, `identity`, `sequence`, `link`, `hash`, `canonical`, `signature`, `unknown_key`, `retired_key`,
     `early_key`, `kind`, `time`, `operation`, `postings`, `balance_after`, `archive`, `note`, `seal`, `state`,
-    `plain_balance`, `checkpoint`, `inclusion`, `registry`, `day`.
+    `plain_balance`, `checkpoint`, `inclusion`, `registry`, `day`, `redaction`.
     """
     audit = ExportAudit(verifier=verifier, now=SystemClock().now() if now is None else now, uid=uid)
     for line in lines:

@@ -12,11 +12,15 @@ import orjson
 
 from shared.kernel.canonical import NotCanonical, parse_canonical
 from shared.ledger.export_format import FORMAT, FORMAT_VERSION, HASHES_AT_ONCE, LOG_SCOPE, RUNS_AT_ONCE
-from shared.ledger.verify.log_lines import GapLine, LeafLine, LoggedLine, LogLine, RunsLine
+from shared.ledger.redactions import Redaction
+from shared.ledger.verify.line_shapes import OPTIONAL, SHAPES
+from shared.ledger.verify.log_lines import GapLine, LeafLine, LeafPlace, LoggedLine, LogLine, RedactionPlaces, RunsLine
 
 RULE = "grammar"
 _FLAT = ("lot", "hold", "runs", "logged", "leaf", "gap")
 """Types of lines whose shape leaves no value outside the profile: they have texts, integers and lists of them."""
+ENTRY_STARTS = (b'{"body":', b'{"hash":')
+"""First keys of entries with a body and without one."""
 ALGORITHM = "Ed25519"
 LINE_BYTES_MAX = 8 * 2**20
 """Largest size of a line. A document has at most 1 MiB, and escaping makes a text at most six times as long."""
@@ -116,7 +120,10 @@ class Note(NamedTuple):
 
 
 class EntryLine(NamedTuple):
-    """Entry. `note` is None for an entry without a note, or with an erased note."""
+    """Entry. `note` is None for an entry without a note, or with an erased note.
+
+    Without a body, `body` is the statement, and `redaction` and `places` are set.
+    """
 
     body: str
     hash: str
@@ -125,6 +132,8 @@ class EntryLine(NamedTuple):
     seq: int
     signature: str
     note: Note | None = None
+    redaction: Redaction | None = None
+    places: RedactionPlaces | None = None
 
 
 class LotLine(NamedTuple):
@@ -158,40 +167,6 @@ class AccountLine(NamedTuple):
 Line: TypeAlias = HeaderLine | DayLine | EntryLine | LotLine | HoldLine | AccountLine | LogLine
 
 _ENTRY = ("body", "hash", "kind", "schema", "seq", "signature", "type")
-_SHAPES: Mapping[str, Mapping[str, type]] = {
-    "lot": {"id": str, "state": str, "type": str, "uid": str},
-    "hold": {"seq": int, "state": str, "type": str, "uid": str},
-    "account": {"nonce": str, "plain": dict, "seal": str, "state": str, "type": str, "uid": str, "version": int},
-    "header": {"format": str, "keys": list, "ledger": str, "seal": str, "type": str, "version": int},
-    "key": {"alg": str, "kid": str, "public_key": str, "since": str},
-    "note": {"salt": str, "text": str},
-    "runs": {"runs": list, "type": str, "uid": str},
-    "logged": {"last": int, "type": str, "uid": str},
-    "leaf": {"data": str, "index": int, "type": str},
-    "gap": {"hashes": list, "index": int, "type": str},
-    "log": {"keys": list},
-    "logged key": {"body": str, "hashes": list, "index": int, "signature": str},
-    "logged day": {"hashes": list, "index": int, "seal": str, "statement": str},
-    "day": {
-        "debt": int,
-        "hashes": list,
-        "head": str,
-        "held": int,
-        "index": int,
-        "posted": int,
-        "seq": int,
-        "state": str,
-        "type": str,
-        "uid": str,
-    },
-}
-_OPTIONAL: Mapping[str, Mapping[str, type]] = {
-    "lot": {"rest_order": str},
-    "header": {"checkpoint": str, "log": dict, "scope": str},
-    "key": {"until": str},
-    "log": {"day": dict},
-}
-"""Keys of a type that may be left out."""
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
@@ -309,6 +284,23 @@ def _noted_entry(record: dict[str, Any]) -> EntryLine:
     return _entry(*record.values())._replace(note=Note(**note))
 
 
+def _redacted_entry(record: dict[str, Any]) -> EntryLine:
+    _check_shape("redacted", record)
+    return EntryLine(
+        body=record["statement"],
+        hash=record["hash"],
+        kind=record["kind"],
+        schema=record["schema"],
+        seq=record["seq"],
+        signature=record["signature"],
+        redaction=Redaction(record["seal"], record["snapshot"]),
+        places=RedactionPlaces(
+            LeafPlace(record["index"], _hashes(record["hashes"])),
+            LeafPlace(record["snapshot_index"], _hashes(record["snapshot_hashes"])),
+        ),
+    )
+
+
 def _account(record: dict[str, Any]) -> AccountLine:
     _check_shape("account", record)
     if any(type(value) not in (str, int) for value in record["plain"].values()):
@@ -368,7 +360,7 @@ def _key(record: object) -> ExportKey:
 
 def _check_shape(name: str, record: Mapping[str, Any]) -> None:
     """Raise NotGrammatical unless the record has exactly the keys of its type, with values of their types."""
-    shape, optional = _SHAPES[name], _OPTIONAL.get(name)
+    shape, optional = SHAPES[name], OPTIONAL.get(name)
     told = {key: type(value) for key, value in record.items()}
     for key, kind in (optional or {}).items():
         if told.pop(key, kind) is not kind:
@@ -380,6 +372,7 @@ def _check_shape(name: str, record: Mapping[str, Any]) -> None:
 
 _PARSERS: Mapping[str, Callable[[dict[str, Any]], Line]] = {
     "entry": _noted_entry,
+    "redacted": _redacted_entry,
     "day": _day,
     "lot": _lot,
     "hold": _hold,

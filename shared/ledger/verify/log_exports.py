@@ -13,10 +13,12 @@ from shared.kernel.ids import Uid
 from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import Verifier, from_base64
+from shared.ledger.log.checkpoints import Checkpoint
 from shared.ledger.log.leaves import InvalidLeaf, entry_leaf, read_typed_leaf
 from shared.ledger.log.merkle import HASH_BYTES, leaf_hash
 from shared.ledger.past import MemoryPast
 from shared.ledger.verify.grammar import (
+    ENTRY_STARTS,
     RULE,
     EntryLine,
     HeaderLine,
@@ -26,9 +28,9 @@ from shared.ledger.verify.grammar import (
     parse_unchecked_entry,
 )
 from shared.ledger.verify.log_lines import GapLine, LeafLine, LoggedLine, RunsLine
+from shared.ledger.verify.redacted_entries import check_places, told_checkpoint
 
 LEAF_RULE = "leaf"
-ENTRY_START = b'{"body":'
 AddLeaf = Callable[[int, bytes], None]
 """Taker of a leaf: the index and the hash."""
 
@@ -60,11 +62,13 @@ class LogExportAudit:
     lines: int = 0
     entries: int = 0
     complete: int = 0
+    redacted: int = 0
     bare: int = 0
     key_leaves: int = 0
     finished: list[tuple[str, int]] = field(default_factory=list)
     leaves: list[LeafRun] = field(default_factory=list)
     _ledger: str = ""
+    _checkpoint: Checkpoint | None = None
     _is_fold_only: bool = False
     _account: "LoggedAccountAudit | None" = None
     _known: set[str] = field(default_factory=set)
@@ -80,6 +84,7 @@ class LogExportAudit:
     def go_on_behind(self, header: HeaderLine, first_line: int, *, is_fold_only: bool) -> None:
         """Go on with line `first_line`, which begins an account or the other leaves. The header was checked before."""
         self._ledger, self.lines, self._is_fold_only = header.ledger, first_line - 1, is_fold_only
+        self._checkpoint = told_checkpoint(header)
 
     def read(self, line: bytes) -> None:
         """Check the next line against the lines before."""
@@ -87,7 +92,7 @@ class LogExportAudit:
         try:
             self._take((parse_unchecked_entry(line) if self._is_fold_only else None) or parse_line(line))
         except NotGrammatical as error:
-            self._report_line(str(error), is_entry=line.startswith(ENTRY_START))
+            self._report_line(str(error), is_entry=line.startswith(ENTRY_STARTS))
 
     def close(self) -> None:
         """Check that the lines end behind an account or a leaf."""
@@ -103,6 +108,9 @@ class LogExportAudit:
                 raise NotGrammatical("no places in the log stand before the entry")
             self.entries += 1
             account.follow(record)
+            if record.redaction is not None:
+                self.redacted += 1
+                check_places(record, self._checkpoint, account.report)
         elif type(record) is RunsLine:
             self._take_runs(record)
         elif type(record) is LoggedLine:
@@ -190,6 +198,10 @@ class LoggedAccountAudit:
         """Set which checks of each entry by itself are left out; see `JournalAudit`."""
         self._journal.are_signatures_checked = is_full
         self._journal.is_fold_only = is_fold_only
+
+    def report(self, seq: int, rule: str, detail: str) -> None:
+        """Report a finding about entry `seq`."""
+        self._journal.findings.report(seq, rule, detail)
 
     def report_line(self, detail: str, *, is_entry: bool) -> None:
         """Report a line that is not grammatical: at the entry that was expected next, or at the account itself."""

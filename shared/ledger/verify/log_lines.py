@@ -1,7 +1,22 @@
-"""Lines that only an export of the log has; see `shared.ledger.export_format`."""
+"""Lines that only an export of the log has, and places in the log; see `shared.ledger.export_format`."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class LeafPlace:
+    """Place of a leaf in the checkpoint's tree, and the inclusion proof in base64."""
+
+    index: int
+    hashes: tuple[str, ...]
+
+
+class RedactionPlaces(NamedTuple):
+    """Places of two leaves: the redacted entry's own, and that of the snapshot in the place of the body."""
+
+    entry: LeafPlace
+    snapshot: LeafPlace
 
 
 class RunsLine(NamedTuple):

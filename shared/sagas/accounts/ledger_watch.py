@@ -46,7 +46,14 @@ class LedgerWatch:
             self.found(uid, int(failure.params["seq"]), str(failure.params["rule"]))
 
     def entry_changed(self, uid: Uid, seq: int) -> None:
-        """Handle a changed or deleted document of an entry, since the ledger changes and deletes none."""
+        """Handle a changed or deleted document of an entry.
+
+        The ledger deletes none, and changes one only if an operator has the body deleted. Then the log names the
+        snapshot in the body's place. Raises UnknownKey, StoreUnavailable.
+        """
+        if self._ledger.redactions.is_rightful(uid, seq):
+            log("entry_redacted", uid=uid, seq=seq)
+            return
         self.found(uid, seq, "entry_changed")
 
     def found(self, uid: Uid, seq: int, rule: str) -> None:

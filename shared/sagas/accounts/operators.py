@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.kernel.clock import Millis
+from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Data, Value
 from shared.kernel.errors import Conflict, Forbidden, InvalidValue
 from shared.kernel.expected import ExpectedVersions
@@ -15,6 +16,7 @@ from shared.ledger.about import about
 from shared.ledger.commands import Adjust, Freeze, Unfreeze
 from shared.ledger.ledger import Ledger
 from shared.ledger.receipts import AmountReceipt
+from shared.ledger.redactions import Progress
 from shared.ledger.views import Balance
 from shared.users.audit import AuditRecord, AuditTrail
 from shared.users.operator_acts import AdminCheck, require_another, told
@@ -179,6 +181,20 @@ class Operators:
         note, told = note_to_user.strip(), about("adjustment")
         command = Unfreeze(operation=operation, fingerprint="unfreeze", note=note, about=told)
         return self._set_status(actor, uid, command, why)
+
+    def redact(self, actor: Principal, uid: Uid, seq: int, reason: str, deadline: Deadline) -> Progress:
+        """Have an entry's body deleted, one step in each call, and return the progress. Raises OwnAccount,
+        UserNotFound, and the errors of `EntryRedactor.redact`.
+        """
+        self._check.require_admin(actor)
+        why = _required(reason)
+        self.user(uid)
+        name = f"redact:{uid}:{seq}"
+        with self._audit.recording(actor.uid, "redact_entry", uid, reason=why, operation=name) as act:
+            require_another(actor, uid)
+            progress = self._ledger.redactor.redact(uid, seq, deadline)
+            act.after = {"seq": seq, "progress": progress}
+        return progress
 
     def put_model(
         self,

@@ -18,10 +18,11 @@ ANSWER_FINDINGS_MAX = 200
 Answer = Mapping[str, Any]
 """Answer to a job. `line` is the first line of the unit.
 
-`{"line", "accounts": [[uid, entries], …], "complete", "entries", "findings": [[uid, seq, rule, detail], …],
-"left_out"}`; `complete` of the accounts have all entries up to the header's closed day. For an export of the log also
-`leaves`, `[[index, hashes in base64], …]`, and the numbers of the other leaves: `bare`, of which the lines have the
-hash alone, and `key_leaves`, entries of the registry of keys.
+`{"line", "accounts": [[uid, entries], …], "complete", "redacted", "entries",
+"findings": [[uid, seq, rule, detail], …], "left_out"}`; `complete` of the accounts have all entries up to the header's
+closed day, and `redacted` of their entries have no body. For an export of the log also `leaves`,
+`[[index, hashes in base64], …]`, and the numbers of the other leaves: `bare`, of which the lines have the hash alone,
+and `key_leaves`, entries of the registry of keys.
 """
 
 
@@ -80,7 +81,7 @@ class UnitChecker:
         _read(audit, data)
         audit.close()
         answer = _answer(options, audit.findings, entries=audit.entries, accounts=audit.finished)
-        return {**answer, "complete": audit.complete, **_taken_leaves(audit)}
+        return {**answer, "complete": audit.complete, "redacted": audit.redacted, **_taken_leaves(audit)}
 
     def _check_part(self, options: Mapping[str, Any], data: bytes) -> Answer:
         """Read a part of an account behind the parts before, and answer what was found since the last part."""
@@ -96,7 +97,8 @@ class UnitChecker:
         part.findings, part.entries = len(found), entries
         part.audit.finished.clear()
         complete, part.audit.complete = part.audit.complete, 0
-        return {**answer, "complete": complete, **_taken_leaves(part.audit)}
+        redacted, part.audit.redacted = part.audit.redacted, 0
+        return {**answer, "complete": complete, "redacted": redacted, **_taken_leaves(part.audit)}
 
     def _check_entries(self, options: Mapping[str, Any], data: bytes) -> Answer:
         lines = EntryLines(self._opened.verifier, is_full=self._opened.is_full, first_line=options["first_line"])

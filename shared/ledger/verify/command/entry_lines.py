@@ -28,14 +28,14 @@ class EntryLines:
         self._number = first_line - 1
 
     def check(self, line: bytes) -> None:
-        """Check the next line if it is an entry."""
+        """Check the next line if it is an entry with a body. The fold checks an entry without one."""
         self._number += 1
         try:
             record = parse_line(line)
         except NotGrammatical as error:
             self._report(line, RULE, f"line {self._number}: {error}")
             return
-        if type(record) is EntryLine:
+        if type(record) is EntryLine and record.redaction is None:
             self._check_entry(line, record)
 
     def _check_entry(self, line: bytes, entry: EntryLine) -> None:

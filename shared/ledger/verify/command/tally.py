@@ -43,6 +43,7 @@ class Tally:
     key_count: int = 0
     leaves: LogLeaves | None = None
     """Leaves of an export of the log; None for accounts."""
+    redacted_count: int = 0
     entry_count: int = 0
     findings: list[tuple[int, Finding]] = field(default_factory=list)
     left_out: int = 0
@@ -64,6 +65,7 @@ class Tally:
                 self.report_all(line, [Finding(uid=uid, seq=seq, rule=rule, detail=detail)])
             self._add_accounts(line, answer.get("accounts", ()))
             self.complete_count += answer.get("complete", 0)
+            self.redacted_count += answer.get("redacted", 0)
             self.entry_count += answer.get("entries", 0)
             self.bare_count += answer.get("bare", 0)
             self.key_count += answer.get("key_leaves", 0)
@@ -129,6 +131,8 @@ class Tally:
             yield POLICY_UNUSED
         if not demand.is_full:
             yield SIGNATURES_UNCHECKED if check.header.scope is None else LEAVES_UNCHECKED
+        if self.redacted_count:
+            yield _bodies_unchecked(self.redacted_count)
         if check.evidence is None:
             yield END_UNCHECKED
             yield LOG_UNCHECKED
@@ -153,6 +157,12 @@ class Tally:
         if check.verdict is None or not check.verdict.witnesses:
             yield f"whether others are shown the same log: no witness of a policy has signed its {size} leaves"
         yield "whether the ledger has added anything since: only its log tells"
+
+
+def _bodies_unchecked(count: int) -> str:
+    entries = "1 entry" if count == 1 else f"{count} entries"
+    bodies = "body was" if count == 1 else "bodies were"
+    return f"the laws of {entries} whose {bodies} deleted: the account continues from the snapshot that the log names"
 
 
 def _log_facts(check: HeaderCheck, complete: int) -> LogFacts | None:
