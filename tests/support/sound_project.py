@@ -225,9 +225,10 @@ SIGN_IN = SignIn(
     tenants=frozenset(),
 )
 STRIPE = Account(id=ACCOUNT, endpoints=(endpoint("stripe", id="we_1"),))
-PAYPAL = Account(
-    scopes=frozenset({"https://uri.paypal.com/services/disputes/read-seller"}), endpoints=(endpoint("paypal"),)
+DISPUTES, SEARCH = (
+    f"https://uri.paypal.com/services/{name}" for name in ("disputes/read-seller", "reporting/search/read")
 )
+PAYPAL = Account(scopes=frozenset({DISPUTES, SEARCH}), endpoints=(endpoint("paypal"),))
 INFO = Probe(
     status=200, json={"project": NAME, "region": REGION, "ledger_id": NAME, "version": "1.0.0", "credits_per_usd": 100}
 )

@@ -26,6 +26,7 @@ OF_TESTS = re.compile(r"(^|-)(test|tests|testing|dev|staging|stage|sandbox|demo|
 NAMED_KEY = re.compile(r"(?:sk|rk|pk)_(?:live|test)_5(\w{16})\w{13,}", re.ASCII)
 """Key of Stripe that names the account: `5`, then the account's id without `acct_`. Older keys are shorter."""
 DISPUTES_SCOPE = "/disputes/"
+SEARCH_SCOPE = "/reporting/search"
 REGISTER = "Run `make deploy PROJECT={project}`, whose step `webhooks` registers the endpoint."
 
 
@@ -130,6 +131,14 @@ def paypal_disputes_not_permitted(project: ProjectFacts) -> Iterator[str]:
     account = project.paypal.value if _uses(project, PAYPAL) else Account(refusal="not in use")
     if not account.refusal and account.scopes and not any(DISPUTES_SCOPE in scope for scope in account.scopes):
         yield "PayPal's app lacks the permission to read disputes."
+
+
+@check("Grant the app *Transaction Search* in PayPal's dashboard.")
+def paypal_search_not_permitted(project: ProjectFacts) -> Iterator[str]:
+    """PayPal's app may not search transactions, so closed days are not compared with PayPal's listing."""
+    account = project.paypal.value if _uses(project, PAYPAL) else Account(refusal="not in use")
+    if not account.refusal and account.scopes and not any(SEARCH_SCOPE in scope for scope in account.scopes):
+        yield "PayPal's app lacks the permission to search transactions."
 
 
 @check(REGISTER)
@@ -338,6 +347,7 @@ CHECKS = (
     payment_key_refused,
     stripe_account_incomplete,
     paypal_disputes_not_permitted,
+    paypal_search_not_permitted,
     endpoint_missing,
     endpoint_elsewhere,
     endpoint_disabled,

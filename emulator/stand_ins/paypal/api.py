@@ -52,7 +52,10 @@ SIGNATURE_FIELDS = (
 )
 EVENT_IN_BODY = re.compile(rb"(?s)^.*?\"webhook_event\"\s*:\s*")
 """Part of a question about a signature that stands before the event."""
-SCOPE = "https://uri.paypal.com/services/payments/payment https://uri.paypal.com/services/disputes/read-seller"
+SCOPE = " ".join(
+    f"https://uri.paypal.com/services/{name}"
+    for name in ("payments/payment", "disputes/read-seller", "reporting/search/read")
+)
 
 Handler = Callable[..., Answer]
 
