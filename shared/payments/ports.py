@@ -169,9 +169,9 @@ class PaymentProvider(Protocol):
         ...
 
     def capture(self, refs: Refs, key: str) -> None:
-        """Capture the approved money once; a repeated call changes nothing.
+        """Capture the approved money once, however many workers call at once; a repeated call changes nothing.
 
-        Raises ProviderRefused, ProviderUnavailable.
+        Raises ProviderRefused, ProviderUnavailable, and CaptureInProgress while another call captures this money.
         """
         ...
 
@@ -251,6 +251,10 @@ class ProviderUnavailable(Unavailable):
 
     def __init__(self, provider: str) -> None:
         super().__init__("The payment provider is not available right now.", provider=provider)
+
+
+class CaptureInProgress(ProviderUnavailable):
+    """Capture that is refused while another capture of the same money is under way. That other capture decides."""
 
 
 class WebhookRefused(Rejected):

@@ -1,6 +1,6 @@
 """PayPal's adapter on a stand-in, where it is PayPal's own: tokens, orders and captures, forgotten keys, failures."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -11,6 +11,7 @@ from shared.kernel.ids import Uid
 from shared.payments.fiat import Fiat
 from shared.payments.payment import seen_in
 from shared.payments.ports import (
+    CaptureInProgress,
     Checkout,
     Dispute,
     Notice,
@@ -24,6 +25,7 @@ from shared.platform.paypal import api
 from shared.platform.paypal.provider import DISPUTES_PAGES_MAX, PayPalProvider
 
 PRICE = Fiat(1250, "USD")
+PATIENCE_SECONDS = 120
 
 
 @pytest.fixture
@@ -289,6 +291,44 @@ def test_workers_who_capture_at_once_take_the_money_once(paypal, provider):
 
     assert "done" in answers
     assert paypal.capture_count(order=refs["order"]) == 1
+
+
+def test_second_capture_is_told_that_the_first_is_under_way(paypal, provider):
+    refs = approved(paypal, provider)
+    paypal.slow(seconds=PATIENCE_SECONDS, times=2, path="/capture")
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(provider.capture, refs, "k") for _ in range(2)]
+        wait(asked, return_when=FIRST_COMPLETED)
+        paypal.hurry()
+
+    errors = [each.exception() for each in asked]
+    assert sorted(type(error).__name__ for error in errors) == ["CaptureInProgress", "NoneType"]
+    assert paypal.capture_count(order=refs["order"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "issue"),
+    [(409, "PREVIOUS_REQUEST_IN_PROGRESS"), (409, "RESOURCE_CONFLICT"), (422, "DUPLICATE_REQUEST_ID")],
+)
+def test_capture_in_progress_is_no_refusal(alerts, status, issue):
+    order = {"id": "O1", "status": "APPROVED", "intent": "CAPTURE", "purchase_units": [{"custom_id": "pay_1"}]}
+
+    def serve(request):
+        if request.path == "/v1/oauth2/token":
+            return json_answer({"access_token": "t", "token_type": "Bearer", "expires_in": 9_000})
+        if request.method == "GET":
+            return json_answer(order)
+        return json_answer({"name": issue, "details": [{"issue": issue}]}, status=status)
+
+    server = Server(0, serve, name="busy")
+    server.start()
+    try:
+        busy = PayPalProvider(api_base=server.url, client_id="a", client_secret="b", clock=SystemClock(), alerts=alerts)
+        with pytest.raises(CaptureInProgress):
+            busy.capture({"order": "O1"}, "k")
+    finally:
+        server.stop()
 
 
 # ── an order that cannot be found (any more) ─────────────────────────────────────────────────────────────────────────

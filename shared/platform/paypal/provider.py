@@ -18,6 +18,7 @@ from shared.payments.fiat import Fiat
 from shared.payments.listed_money import ListingForbidden, MoneyPage, readable_money
 from shared.payments.lockout import Lockout, Reminder
 from shared.payments.ports import (
+    CaptureInProgress,
     Checkout,
     Notices,
     OpenedCheckout,
@@ -49,6 +50,8 @@ DISPUTES_PAGES_MAX = 20
 DESCRIPTION_MAX = 127
 WHOLE = {"Prefer": "return=representation"}
 CAPTURED = "order_already_captured"
+IN_PROGRESS = frozenset({"previous_request_in_progress", "resource_conflict", "duplicate_request_id"})
+"""Issues of a capture whose key another request uses right now."""
 
 
 class UnexpectedLink(ValueError):
@@ -243,7 +246,9 @@ class PayPalProvider:
             path = f"{ORDERS}/{quote(str(order['id']), safe='')}/capture"
             try:
                 self._api.call("POST", path, {}, {**WHOLE, "PayPal-Request-Id": key})
-            except exceptions.ResourceInvalid as error:
+            except exceptions.ClientError as error:
+                if issue_of(error) in IN_PROGRESS:
+                    raise CaptureInProgress("paypal") from None
                 if issue_of(error) != CAPTURED:
                     raise
 

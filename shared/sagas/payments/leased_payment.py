@@ -10,7 +10,7 @@ from shared.kernel.errors import DomainError
 from shared.kernel.events import log
 from shared.payments.lifecycle import next_poll
 from shared.payments.payment import Payment
-from shared.payments.ports import ProviderUnavailable
+from shared.payments.ports import CaptureInProgress, ProviderUnavailable
 from shared.payments.store import fields_of, payment_in, view_of
 from shared.sagas.engine.leases import LeasedDocument
 from shared.sagas.engine.saga import StepResult
@@ -37,13 +37,14 @@ def result_with(payment: Payment, now: Millis) -> StepResult:
 def freed_after_error(leased: LeasedDocument, clock: Clock) -> Iterator[None]:
     """If the block raises an ordinary error, free the lease, and make the payment due again.
 
-    A payment that was not claimed and is not due is left alone. A worker that dies writes nothing, and the lease
-    ends by time.
+    A payment that was not claimed is left alone if it is not due, or if another worker captures its money. A worker
+    that dies writes nothing, and the lease ends by time.
     """
     try:
         yield
     except Exception as error:
-        if leased.is_claimed or _is_due(leased, clock.now()):
+        is_ours = not isinstance(error, CaptureInProgress) and _is_due(leased, clock.now())
+        if leased.is_claimed or is_ours:
             try:
                 leased.free({"due_at": _due_after(leased, error, clock.now())})
             except DomainError as failure:

@@ -62,10 +62,11 @@ class PaymentClaims:
     ) -> tuple[LeasedDocument | Payment, LeaseState]:
         """Lease the payment, waiting until `until` (monotonic seconds) for another worker's lease to end.
 
-        If another worker has had the payment since the look `first`, None for now, and `joins` is true of the result,
-        return that payment without a lease. `read` is the payment's document, if just read. `is_begun`: a claim
-        that is only begun is enough, unless a saga is under way or the payment is on a chain. The second value is the
-        first look. Raises PaymentNotFound, and PaymentBusy at `until`.
+        If another worker had the payment at the look `first`, None for now, and a third has had the payment since, that
+        third asked the provider after `first`. If `joins` is true of the result, return that payment without a lease.
+        `read` is the payment's document, if just read. `is_begun`: a claim that is only begun is enough, unless a saga
+        is under way or the payment is on a chain. The second value is the first look. Raises PaymentNotFound, and
+        PaymentBusy at `until`.
         """
         path = saga_path(payment_id)
         while True:
@@ -73,7 +74,7 @@ class PaymentClaims:
             if document is None:
                 raise PaymentNotFound
             look = _look(document, self._clock.now())
-            if first is not None and look.is_free and look.fence > first.fence:
+            if first is not None and look.is_free and not first.is_free and look.fence > first.fence:
                 payment = payment_in(document)
                 if joins(payment):
                     return payment, first

@@ -6,9 +6,10 @@ is decided from the whole truth (`shared.payments.lifecycle`), recorded, done un
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import cast
 
-from shared.kernel.clock import Clock, Millis, to_datetime
+from shared.kernel.clock import HOUR, Clock, Millis, to_datetime
 from shared.kernel.documents import Document, Documents, Value
 from shared.kernel.errors import Conflict, DomainError
 from shared.kernel.events import Alerts, log
@@ -16,6 +17,7 @@ from shared.kernel.ids import operation_id
 from shared.payments import lifecycle
 from shared.payments.payment import Payment, ProviderReport, seen_in, status_of, with_chain
 from shared.payments.ports import (
+    CaptureInProgress,
     PaymentProvider,
     ProviderName,
     ProviderRefused,
@@ -44,6 +46,10 @@ Act = Callable[[LeasedDocument, Runner], None]
 
 LOOK_PATIENCE_SECONDS = 5.0
 ROUNDS_MAX = 12
+CAPTURE_PAUSE_SECONDS = 0.25
+"""Seconds to wait for another worker's capture of the same money, before asking again."""
+FOLLOWED_WITHIN: Millis = HOUR
+"""Time within which a payment is polled whose money is captured without a claim, if the worker dies after that."""
 
 
 class ProviderNotConfigured(Conflict):
@@ -101,6 +107,8 @@ class Settlement:
         worker has the lease, wait. If a settlement begins and ends during the wait, return the payment from that
         settlement. Raises PaymentNotFound, PaymentBusy, ProviderUnavailable and the ledger's errors; the settlement is
         tried again later.
+
+        A worker that was overtaken asks the provider again: the other may have asked before the event.
         """
         until, first = self._clock.monotonic() + patience, None
         while True:
@@ -122,6 +130,11 @@ class Settlement:
                 if claimed.is_claimed:
                     raise
                 # Another worker has claimed the payment first.
+            except CaptureInProgress:
+                if self._clock.monotonic() >= until:
+                    raise
+                self._clock.wait(CAPTURE_PAUSE_SECONDS)
+            first = None
 
     def look(self, payment_id: str) -> None:
         """Settle the payment if that is possible now.
@@ -276,9 +289,11 @@ class Settlement:
     def _capture(self, leased: LeasedDocument, payment: Payment) -> bool:
         """Capture the money that the user approved. Return False if the provider refused.
 
-        A refusal may leave the order unchanged, so that the user can try again.
+        Several workers may capture at once: the provider takes the money once. A refusal may leave the order
+        unchanged, so that the user can try again.
         """
-        leased.flush()  # a second worker must not begin to capture
+        if payment.slot or not _is_followed(leased, self._clock.now()):
+            leased.flush()  # nobody may give up this purchase, and a sweep follows if this worker dies
         self._note(leased, payment)
         try:
             self.provider(payment.provider).capture(payment.refs, f"capture:{payment.id}")
@@ -288,6 +303,11 @@ class Settlement:
             self._note(leased, replace(payment, seen=seen, is_cancelled=is_cancelled))
             log("capture_refused", "WARNING", payment=payment.id, reason=refusal.params["reason"])
             return False
+        except CaptureInProgress:
+            raise
+        except ProviderUnavailable:
+            leased.flush()  # the money may be taken: the payment becomes due soon
+            raise
         return True
 
     def _unopened(self, leased: LeasedDocument, payment: Payment) -> Payment:
@@ -344,6 +364,12 @@ def _require_news_of(progress: Progress | None, truth: Truth, provider: Provider
     ours = str(cast("Mapping[str, object]", progress.done["refund"])["id"])
     if ours not in {refund.id for refund in truth.refunds}:
         raise ProviderUnavailable(provider)
+
+
+def _is_followed(leased: LeasedDocument, now: Millis) -> bool:
+    """Return True if the sweep looks at the payment by itself within `FOLLOWED_WITHIN`."""
+    due_at = leased.data.get("due_at")
+    return isinstance(due_at, datetime) and due_at <= to_datetime(now + FOLLOWED_WITHIN)
 
 
 def _was_refused(progress: Progress | None) -> bool:

@@ -203,8 +203,7 @@ def test_a_provider_is_asked_once_before_it_is_credited_and_once_more_after_a_ca
 
     made = shop.providers[provider].calls
     assert (made["truth"], made["capture"]) == ((1, 0) if provider == "stripe" else (2, 1))
-    # Claimed if the money is ours to take, then credited.
-    assert counted.commits == (1 if provider == "stripe" else 2)
+    assert counted.commits == 1
 
 
 def test_an_answer_that_took_too_long_is_confirmed_before_anything_is_credited(shop):
