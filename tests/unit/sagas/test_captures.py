@@ -146,7 +146,7 @@ def test_cancel_between_truth_and_commit_is_asked_about_again(shop):
         assert leased is not None
         leased.free({})
 
-    shop.providers["stripe"] = Eventful(real, cancelled, at=1, when="after")  # type: ignore[assignment]
+    shop.providers["stripe"] = Eventful(real, cancelled, at=1, when="after")
 
     assert status_of(shop.instance().settlement.settle(payment.id)) == "settled"
     assert shop.money() == (ALL, 0, 0)
