@@ -214,6 +214,29 @@ class ModelsAdminOut(Answer):
     next_cursor = NextCursor()
 
 
+class PriceVersionOut(Answer):
+    """Version of a model's prices. `stored_at` is null for a version from before versions were kept."""
+
+    price_version = fields.Integer(required=True)
+    stored_at = Time(required=True, allow_none=True)
+    input_usd_per_mtok = fields.Raw()
+    output_usd_per_mtok = fields.Raw()
+    cached_input_usd_per_mtok = fields.Raw()
+    cache_write_usd_per_mtok = fields.Raw()
+    image_usd = fields.Raw()
+    image_usd_by_size = fields.Raw()
+    image_usd_by_quality = fields.Raw()
+    request_usd = fields.Raw()
+    context_tiers = fields.Raw()
+
+
+class PriceVersionsOut(Answer):
+    """Versions of a model's prices, the newest first."""
+
+    items = fields.List(fields.Nested(PriceVersionOut), required=True)
+    next_cursor = NextCursor()
+
+
 class RecordOut(Answer):
     """Record of an operator's act."""
 
@@ -327,6 +350,12 @@ def model(call: Call) -> Any:
     if found is None:
         raise ModelNotFound(call.path["id"])
     return _versioned_model(call.path["id"], found)
+
+
+@routes.get("/admin/models/{id}/prices", access=READ_USERS, answer=PriceVersionsOut, errors=(InvalidValue,))
+def prices(call: Call) -> Any:
+    """List all versions of a model's prices, the newest first. Versions are kept for ever."""
+    return page_answer(call.services.models.catalogue.versions(call.path["id"]))
 
 
 @routes.put(

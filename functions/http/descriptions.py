@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from functions.http import figure_descriptions
 from shared.payments.providers import PROVIDERS
 from shared.sagas.agents.toolbox import scopes_in_words
 
@@ -169,6 +170,7 @@ BY_SCHEMA: Mapping[str, str] = {
     "TransactionFeeOut.value": "The most that the fee is worth; null if nobody can tell now.",
     "TitleOut.cost": "Credits that finding the title cost.",
     "UserOut.roles": "The roles that the user holds now.",
+    **figure_descriptions.BY_SCHEMA,
 }
 """Descriptions of `Schema.field`; they win over those by name."""
 

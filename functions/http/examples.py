@@ -255,6 +255,7 @@ OF_OPERATION: Mapping[str, Any] = {
     **{f"{operation}.id": thing for thing, operations in OPERATIONS_ON.items() for operation in operations},
     "openai_model.id": MODEL,
     "admin_model.id": MODEL,
+    "admin_prices.id": MODEL,
     "admin_put_model.id": MODEL,
     "admin_payments_package.id": PACKAGE,
     "admin_payments_put_package.id": PACKAGE,

@@ -101,6 +101,7 @@ SCHEMAS: Schemas = {
     "mailbox_debts": Schema(),
     "migrations": Schema(),
     "models": Schema(),
+    "models/*/prices": Schema(),
     "package_slots": Schema(),
     "packages": Schema(),
     "payment_refunds": Schema(),

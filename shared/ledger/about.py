@@ -49,8 +49,8 @@ CALL_PURPOSES: frozenset[str] = frozenset({"chat", "openai", "image", "agent", "
 """Purposes of holds that calls place. Only reservations have a note of their owner."""
 REF_TYPES = ("message", "call", "image_task", "agent_task", "payment", "reservation")
 
-PRICE_VERSION = "price_version"
-"""Name of the tag with the version of the model's prices."""
+PRICE_VERSION, MARKUP = "price_version", "markup_percent"
+"""Names of the tags with the version of the model's prices, and with the percentage that is added to them."""
 REVENUE, WORLD, KEY = "revenue:", "world:", "key:"
 SOURCES: Mapping[str, Purpose] = {WORLD: "purchase", "promo:": "bonus", "refund:": "refund"}
 BY_KIND: Mapping[Kind, Purpose] = {
@@ -106,14 +106,17 @@ def about(
     ref: tuple[RefType, str] | None = None,
     model: str = "",
     price_version: int | None = None,
+    markup_percent: int = 0,
     principal: str = "",
 ) -> AboutTags:
     """Return the tags that a command gives to its entries. If `principal` is an API key, the tags name the key.
 
-    `price_version` is the version of the model's prices at which the entries charge; None without a model.
+    `price_version` is the version of the model's prices at which the entries charge, None without a model, and
+    `markup_percent` what is added to these prices.
     """
     told = {
         "key": principal.removeprefix(KEY) if principal.startswith(KEY) else "",
+        MARKUP: str(markup_percent) if markup_percent else "",
         "model": model,
         PRICE_VERSION: "" if price_version is None else str(price_version),
         "purpose": purpose,

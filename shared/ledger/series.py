@@ -41,15 +41,24 @@ def period(first: date | None, last: date | None, today: date) -> Period:
 def series(days: Mapping[str, Day], asked: Period, bucket: Bucket) -> list[tuple[str, Day]]:
     """Return the usage of each day or month of the period `asked`, oldest first: the first date (ISO), and the sums.
 
-    A month begins on its first day, even if that day is outside the period. Without usage the sums are empty.
+    Without usage the sums are empty.
     """
-    buckets: dict[str, list[Day]] = {}
+    return [
+        (begins, summed(days[day] for day in dates if day in days)) for begins, dates in buckets(asked, bucket).items()
+    ]
+
+
+def buckets(asked: Period, bucket: Bucket) -> Mapping[str, list[str]]:
+    """Return the days of each day or month of the period, oldest first, by the first date; all dates are ISO.
+
+    A month begins on its first day, even if that day is outside the period.
+    """
+    found: dict[str, list[str]] = {}
     for number in range((asked.last - asked.first).days + 1):
         each = asked.first + timedelta(days=number)
         begins = each if bucket == "day" else each.replace(day=1)
-        known = days.get(each.isoformat())
-        buckets.setdefault(begins.isoformat(), []).extend([known] if known else [])
-    return [(begins, summed(found)) for begins, found in buckets.items()]
+        found.setdefault(begins.isoformat(), []).append(each.isoformat())
+    return found
 
 
 def grouped(uses: Mapping[Use, Amounts], *names: str) -> dict[tuple[str, ...], Amounts]:

@@ -471,6 +471,7 @@ def _redact(services, admin, uid):
 def _count(services):
     """An operator has the figures counted again."""
     services.credits.figure_count.begin_again()
+    assert services.models.catalogue.versions("m") == []
     services.jobs.run_schedule("every_day")
 
 

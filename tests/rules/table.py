@@ -136,6 +136,7 @@ SERVER_ONLY = tuple(
         "losses/{id}",
         "migrations/{id}",
         "models/{id}",
+        "models/{id}/prices/{id}",
         "package_slots/{id}",
         "packages/{id}",
         "checkout_places/{id}",

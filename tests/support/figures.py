@@ -56,7 +56,7 @@ def _follow_use(sums: Counter, body: Mapping[str, Any]) -> int:
         return 0
     kind = paid[0]["to"][8:] if paid else about.get("purpose", "")
     model = about.get("model") or body.get("tags", {}).get("model") or hold.get("model") or ""
-    use = ("use", kind, model, about.get("price_version", ""))
+    use = ("use", kind, model, about.get("price_version", ""), about.get("markup_percent", ""))
     charged = sum(item["amount"] for item in paid if item["from"] in {"available", "held", "debt"})
     sums[*use, "count"] += usage.get("uses", 1)
     sums[*use, "charged"] += charged

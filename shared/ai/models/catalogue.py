@@ -24,7 +24,7 @@ from shared.ai.models.prices import (
     size_prices,
 )
 from shared.ai.ports import DEFAULT_UPSTREAM
-from shared.kernel.clock import Clock
+from shared.kernel.clock import Clock, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, PreconditionFailed, Put, Query, Value
 from shared.kernel.errors import InvalidValue, NotFound, Rejected
 from shared.kernel.events import log
@@ -38,6 +38,9 @@ CATALOGUE_SECONDS = 30.0
 MISSED_SECONDS = 1.0
 """Least time between two reads of the catalogue for models that are missing from the cache."""
 MODELS_MAX = 500
+VERSIONS = "prices"
+VERSIONS_MAX = 1_000
+"""Most versions of a model's prices that are shown."""
 NAME_CHARACTERS_MAX = 200
 CAPABILITIES_MAX = 32
 TOKENS_MAX = 100_000_000
@@ -346,8 +349,9 @@ class Catalogue:
                 **_storable(fields),
                 "price_version": _price_version(before, fields),
             }
+            write = Put(path, after, before.version) if before else Create(path, after)
             try:
-                self._documents.commit([Put(path, after, before.version) if before else Create(path, after)])
+                self._documents.commit([write, *self._version_writes(path, before, after)])
             except PreconditionFailed:
                 if attempt == PUT_ATTEMPTS_MAX - 1:
                     raise
@@ -355,6 +359,26 @@ class Catalogue:
             self._known_until = float("-inf")
             return (before.data if before else None), after
         raise AssertionError("the loop returns or raises")
+
+    def _version_writes(self, path: str, before: Document | None, after: Data) -> list[Put]:
+        """Return the write that keeps the prices of a new version for ever."""
+        version = cast("int", after["price_version"])
+        if before is not None and before.data.get("price_version") == version:
+            return []
+        return [Put(f"{path}/{VERSIONS}/{version}", {**_prices(after), "stored_at": to_datetime(self._clock.now())})]
+
+    def versions(self, model_id: str) -> Sequence[Data]:
+        """Return the prices of all versions of a model, the newest first; none for an unknown model.
+
+        A version from before prices were kept is missing, but for the present one, which has no time of storage. Raises
+        InvalidValue for an id that no model has.
+        """
+        present = self.read(model_id)
+        query = Query(collection=f"{COLLECTION}/{model_id}/{VERSIONS}", limit=VERSIONS_MAX)
+        kept = {int(document.id): document.data for document in self._documents.query(query)}
+        if present is not None and isinstance(present.get("price_version"), int):
+            kept.setdefault(cast("int", present["price_version"]), {**_prices(present), "stored_at": None})
+        return [kept[version] for version in sorted(kept, reverse=True)]
 
     def _query(self) -> Sequence[Document]:
         return self._documents.query(Query(collection=COLLECTION, limit=MODELS_MAX))
@@ -387,6 +411,11 @@ def _parsed(documents: Iterable[Document]) -> Mapping[str, Model | InvalidValue]
             models[document.id] = error
             log("model_refused", "ERROR", model=document.id, field=str(error.params["field"]))
     return models
+
+
+def _prices(model: Data) -> dict[str, Value]:
+    """Return the version and the prices of a model."""
+    return {name: model[name] for name in ("price_version", *PRICE_FIELDS) if model.get(name) is not None}
 
 
 def _price_version(before: Document | None, fields: ModelFields) -> int:

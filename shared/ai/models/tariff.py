@@ -72,6 +72,7 @@ class Rate:
     tiers: tuple[TierRate, ...]
     request: int
     denominator: int
+    markup_percent: int = 0
 
     def price(self, usage: Usage) -> Micro:
         """Return the price of one call with this usage: the exact sum, rounded up once to 1 µcr."""
@@ -147,6 +148,7 @@ class Tariff:
             ),
             request=int(self._credits(request) * denominator),
             denominator=denominator,
+            markup_percent=self.markup_percent,
         )
 
     def image_price(self, model: Model, size: str, quality: str | None = None, *, prompt: str = "") -> Micro:

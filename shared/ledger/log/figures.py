@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any, NamedTuple, Self, TypeVar
 
-from shared.ledger.about import PRICE_VERSION, WORLD
+from shared.ledger.about import MARKUP, PRICE_VERSION, WORLD
 from shared.ledger.entries import ABSORBED, OWN
 from shared.ledger.log.books import NAME, OTHER
 from shared.ledger.usage import REVENUE, USES, day_of
@@ -34,11 +34,15 @@ class Flow(NamedTuple):
 
 
 class ModelUse(NamedTuple):
-    """Kind of use with the model and the version of the model's prices; "" for what entries do not name."""
+    """Kind of use with the model, the version of the model's prices and the percentage that was added to them.
+
+    A part is "" where entries do not name that part; `markup` is "" without a markup.
+    """
 
     kind: str
     model: str = ""
     price_version: str = ""
+    markup: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,7 @@ class DayFigures:
         return DayFigures(
             flows=_bounded(self.flows, other.flows, 0, lambda row: Flow(row.kind, OTHER, OTHER)),
             entries=_added(self.entries, other.entries, 0),
-            uses=_bounded(self.uses, other.uses, UseSums(), lambda row: ModelUse(row.kind, OTHER, OTHER)),
+            uses=_bounded(self.uses, other.uses, UseSums(), lambda row: ModelUse(row.kind, OTHER, OTHER, OTHER)),
             accounts=self.accounts + other.accounts,
             cohorts=_added(self.cohorts, other.cohorts, CohortSums()),
         )
@@ -181,7 +185,7 @@ def stored_figures(text: object) -> DayFigures:
     return DayFigures(
         flows={Flow(*map(_name, row[:3])): _whole(row[3]) for row in told["flows"]},
         entries={_name(kind): _whole(count) for kind, count in told["entries"].items()},
-        uses={ModelUse(*map(_name, row[:3])): _sums(UseSums, row[3:]) for row in told["uses"]},
+        uses={ModelUse(*map(_name, row[:4])): _sums(UseSums, row[4:]) for row in told["uses"]},
         accounts=_sums(AccountSums, told["accounts"]),
         cohorts={_name(month): _sums(CohortSums, row) for month, row in told["cohorts"].items()},
     )
@@ -253,7 +257,8 @@ def _count_use(count: _DayCount, body: Body) -> int:
     about, tags, tokens = (body.get(name, {}) for name in ("about", "tags", "usage"))
     kind = paid[0]["to"].removeprefix(REVENUE) if paid else about.get("purpose", "")
     model = about.get("model") or tags.get("model") or hold.get("model") or ""
-    use = ModelUse(_bounded_name(kind), _bounded_name(model), _bounded_name(about.get(PRICE_VERSION, "")))
+    version, markup = (_bounded_name(about.get(name, "")) for name in (PRICE_VERSION, MARKUP))
+    use = ModelUse(_bounded_name(kind), _bounded_name(model), version, markup)
     charged = sum(_whole(item["amount"]) for item in paid if item["from"] in OWN)
     count.uses[use] = count.uses.get(use, UseSums()) + UseSums(
         count=_whole(tokens.get(USES, 1)),

@@ -50,10 +50,11 @@ class CreditsHeld(Exception):
 class TaskBudget:
     """The credits of one task, as spent by one worker.
 
-    `fence` numbers the worker's lease and is part of each hold's name.
+    `fence` numbers the worker's lease and is part of each hold's name. `markup_percent` is added to prices of models.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, task: Task, fence: int) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, task: Task, fence: int, markup_percent: int = 0) -> None:
+        self._markup_percent = markup_percent
         self._ledger = ledger
         self._clock = clock
         self._task_id, self._uid = task.id, task.uid
@@ -120,6 +121,7 @@ class TaskBudget:
                         ref=("agent_task", self._task_id),
                         model=model.id,
                         price_version=model.price_version,
+                        markup_percent=self._markup_percent,
                         principal=self._spender,
                     ),
                 )

@@ -163,7 +163,7 @@ class AgentSlice:
         """Settle the steps and holds of earlier workers, and return the task's budget."""
         task = claimed.task
         is_takeover = claimed.fence - 1 != task.clean_fence
-        before = TaskBudget(self._ledger, self._clock, task, claimed.fence)
+        before = self._budget(task, claimed.fence)
         claimed.settle(before)
         if is_takeover:
             log("agent_task_taken_over", "WARNING", task_id=task.id, fence=claimed.fence)
@@ -171,7 +171,10 @@ class AgentSlice:
         if not is_epoch_over(task, self._clock.now(), is_takeover=is_takeover):
             return before
         claimed.note(epoch=claimed.fence, epoch_spent=claimed.task.spent)
-        return TaskBudget(self._ledger, self._clock, claimed.task, claimed.fence)
+        return self._budget(claimed.task, claimed.fence)
+
+    def _budget(self, task: Task, fence: int) -> TaskBudget:
+        return TaskBudget(self._ledger, self._clock, task, fence, self._tariff.markup_percent)
 
     # Working ----------------------------------------------------------------------------------------------------
 

@@ -160,7 +160,7 @@ class ImageStart:
                 budgets=asked.budgets,
                 rate=self._rate,
                 tags=(("model", model.id),),
-                about=_about(asked, model),
+                about=_about(asked, model, self._tariff.markup_percent),
             )
             if not outcome.is_replay or self._ledger.hold(asked.uid, hold.id).status == "active":
                 placed = outcome.receipt
@@ -239,7 +239,7 @@ class ImageStart:
         return task
 
 
-def _about(asked: ImageAsked, model: Model) -> AboutTags:
+def _about(asked: ImageAsked, model: Model, markup_percent: int) -> AboutTags:
     """Return the tags about the entries of these images.
 
     A request of the OpenAI-shaped API is tagged as an image, too.
@@ -249,5 +249,6 @@ def _about(asked: ImageAsked, model: Model) -> AboutTags:
         ref=("image_task", task_id_of(asked.operation)),
         model=model.id,
         price_version=model.price_version,
+        markup_percent=markup_percent,
         principal=asked.principal,
     )

@@ -85,6 +85,7 @@ def about_call(plan: MeteredPlan, run: str) -> Tags:
         ref=ref,
         model=plan.model.id,
         price_version=plan.model.price_version,
+        markup_percent=plan.rate.markup_percent,
         principal=request.principal,
     )
 

@@ -46,6 +46,7 @@ def lived(seed: int) -> list[dict[str, Any]]:
         body["at"] += seed * 3 * DAY
         if body["kind"] == "charge" and dice.random() < 0.8:
             body["about"] = {"purpose": "chat", "model": dice.choice(MODELS), "price_version": dice.choice("12")}
+            body["about"] |= dice.choice(({}, {"markup_percent": "20"}))
             body["usage"] = {"input_tokens": dice.randrange(900), "output_tokens": dice.randrange(90)}
     return bodies
 

@@ -1,0 +1,112 @@
+"""Key figures, cohorts and versions of prices, as operators read them."""
+
+import csv
+import io
+
+import pytest
+
+from shared.kernel.clock import DAY, to_datetime
+from shared.kernel.documents import Patch
+from shared.ledger.log.figure_documents import day_figures_path
+from tests.api.world import problem
+from tests.support.ledgers import grant
+
+MODEL = {
+    "kind": "chat",
+    "output_usd_per_mtok": "2",
+    "context_window": 8192,
+    "max_output_tokens": 1024,
+}
+
+
+@pytest.fixture
+def today(world, alice):
+    """A day on which somebody used a model, counted."""
+    assert alice.post("/chat/conversations", {"message": "Hello"}).status_code == 201
+    world.services.jobs.run_schedule("every_minute")
+    return to_datetime(world.clock.now()).date().isoformat()
+
+
+def test_kpis_tell_what_was_granted_and_spent(world, alice, today):
+    told = world.person("auditor").get(f"/admin/kpis?from={today}&to={today}").json
+
+    spent = alice.get(f"/credits/analytics?from={today}&to={today}").json["total"]
+    assert told["is_whole"] is True
+    assert told["size"] >= 2
+    assert told["total"]["spent"] == spent["cost"]
+    assert float(told["total"]["liability"]) == pytest.approx(float(spent["granted"]) - float(spent["cost"]))
+    assert sum(map(float, told["total"]["granted"].values())) == float(spent["granted"])
+    assert told["items"] == [{"start": today, **told["total"], "active": told["items"][0]["active"]}]
+    assert told["items"][0]["active"] >= 1
+
+
+def test_uses_name_model_version_and_margin(world, today):
+    use = world.person("admin").get(f"/admin/kpis?from={today}&to={today}").json["total"]["uses"][0]
+
+    assert (use["kind"], use["price_version"], use["markup_percent"], use["count"]) == ("chat", "1", "0", 1)
+    assert use["model"]
+    assert float(use["revenue_usd"]) == pytest.approx(float(use["spent"]) / 100, abs=1e-6)
+    assert use["margin_usd"] == "0.000000"
+
+
+def test_days_without_entries_have_empty_figures(world, today):
+    told = world.person("support").get(f"/admin/kpis?to={today}").json
+
+    assert len(told["items"]) == 30
+    assert told["items"][0]["spent"] == "0"
+    assert told["items"][0]["uses"] == []
+
+
+def test_kpis_and_cohorts_are_tables_for_spreadsheets(world, today):
+    auditor = world.person("auditor")
+
+    kpis = list(csv.DictReader(io.StringIO(auditor.get(f"/admin/kpis?from={today}&to={today}&format=csv").text)))
+    cohorts = list(csv.DictReader(io.StringIO(auditor.get(f"/admin/cohorts?from={today}&to={today}&format=csv").text)))
+
+    assert [row["start"] for row in kpis] == [today]
+    assert float(kpis[0]["spent"]) > 0
+    assert [row["cohort"] for row in cohorts] == [""]
+
+
+def test_months_count_an_account_once(world, alice, today):
+    world.clock.advance(DAY)
+    world.services.credits.ledger.execute(alice.uid, grant("later", 5))
+    world.services.jobs.run_schedule("every_minute")
+    last = to_datetime(world.clock.now()).date().isoformat()
+    auditor = world.person("auditor")
+
+    days = auditor.get(f"/admin/kpis?from={today}&to={last}").json
+    months = auditor.get(f"/admin/kpis?from={today}&to={last}&bucket=month").json
+
+    assert days["total"]["active"] is None
+    assert sum(each["active"] for each in days["items"]) > sum(each["active"] for each in months["items"])
+    assert days["total"]["spent"] == months["total"]["spent"]
+
+
+def test_figures_that_cannot_be_read_are_said_so(world, today):
+    world.services.credits.figure_count.begin_again()
+    world.services.jobs.run_schedule("every_day")
+    world.services.ports.documents().commit([Patch(day_figures_path(today), {"figures": "{"})])
+
+    assert problem(world.person("auditor").get(f"/admin/kpis?from={today}&to={today}")) == (409, "figures_broken")
+
+
+@pytest.mark.parametrize(("role", "status"), [("user", 403), ("support", 200), ("auditor", 200), ("admin", 200)])
+@pytest.mark.parametrize("path", ["/admin/kpis", "/admin/cohorts"])
+def test_figures_are_for_operators(world, path, role, status):
+    assert world.person(role).get(path).status_code == status
+
+
+@pytest.mark.parametrize("query", ["from=2026-02-30", "from=2026-02-02&to=2026-02-01", "bucket=week", "format=xml"])
+def test_a_period_that_is_none_is_refused(admin, query):
+    assert problem(admin.get(f"/admin/kpis?{query}"))[0] in {400, 422}
+
+
+def test_prices_of_all_versions_are_kept(admin):
+    for price in ("1", "3", "3", "2"):
+        assert admin.call("PUT", "/admin/models/new", body={**MODEL, "input_usd_per_mtok": price}).status_code == 200
+
+    told = admin.get("/admin/models/new/prices").json["items"]
+
+    assert [(each["price_version"], each["input_usd_per_mtok"]) for each in told] == [(3, "2"), (2, "3"), (1, "1")]
+    assert all(each["stored_at"] for each in told)
