@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.ledger.log.figure_reader import FigureReader
     from shared.ledger.log.public_log import PublicLog
     from shared.ledger.log.sequencer import Sequencer
+    from shared.ledger.log.typed_leaves import TypedLeaf
     from shared.ledger.losses import Losses
     from shared.ledger.marks import MarkRing
     from shared.ledger.relay import Relay
@@ -142,7 +143,10 @@ class CreditServices:
         """Build the writer of the transparency log."""
         from shared.ledger.log.sequencer import Sequencer
 
-        return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock, self.key_store.has_leaf)
+        def is_of_ledger(leaf: "TypedLeaf") -> bool:
+            return self.key_store.has_leaf(leaf) and self.ledger.redactions.is_of_ledger(leaf)
+
+        return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock, is_of_ledger)
 
     @part
     def analytics(self) -> "UsageAnalytics":

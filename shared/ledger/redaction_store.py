@@ -10,6 +10,7 @@ from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import SEQ_MAX, entry_id, entry_path
 from shared.ledger.errors import UNREADABLE, UnknownKey
 from shared.ledger.key_ring import KeyRing
+from shared.ledger.keys import REDACTION_CONTEXT
 from shared.ledger.log.head import LogBroken
 from shared.ledger.log.leaves import typed_leaf
 from shared.ledger.log.merkle import leaf_hash
@@ -92,6 +93,17 @@ class Redactions:
         if rule is not None:
             raise ValueError(f"the redaction breaks the law {rule}")
         named_snapshot(statement_in(entry.body), redaction.snapshot)
+
+    def is_of_ledger(self, leaf: TypedLeaf) -> bool:
+        """Return True unless the leaf says to be a snapshot, and no key that is in force sealed the leaf.
+
+        So a key that is retired cannot bring snapshots into the log. Raises UnknownKey.
+        """
+        if leaf.kind != "snapshot":
+            return True
+        kid, _, signature = str(leaf.body.get("seal")).partition(":")
+        message = str(leaf.body.get("statement")).encode()
+        return self._keys.seal_rule(REDACTION_CONTEXT, message, kid=kid, signature=signature) is None
 
     def leaf(self, uid: Uid, seq: int) -> TypedLeaf | None:
         """Return the leaf that names the redaction, None if none was queued or it cannot be read. Not verified."""

@@ -15,6 +15,7 @@ from shared.ledger.about import Purpose, RefType, about
 from shared.ledger.commands import Tags
 from shared.ledger.hold_names import hold_id
 from shared.ledger.ledger import Ledger
+from shared.ledger.redactions import MARK
 from shared.ledger.views import HoldView
 from shared.sagas.metering.plan import MeteredPlan
 from shared.sagas.metering.stop_requests import EVERYBODY, request_tag
@@ -133,7 +134,7 @@ class CallJournal:
             if seq < 1:
                 return
             bodies = self._ledger.bodies(uid, max(1, seq - size + 1), seq)
-            yield from (body for body in reversed(bodies) if body["kind"] == "hold" or _is_direct(body))
+            yield from (body for body in reversed(bodies) if _is_placing(body))
             seq -= size
 
 
@@ -145,6 +146,11 @@ def _is_named(body: Mapping[str, Any], wanted: CallSearch) -> bool:
     tags = body.get("tags", {})
     is_wanted = RUN in tags and tags.get(wanted.tag) == wanted.value
     return is_wanted and wanted.is_of(_principal(body))
+
+
+def _is_placing(body: Mapping[str, Any]) -> bool:
+    """Return True for an entry that placed a hold or charged a call without one. A redacted entry names no call."""
+    return MARK not in body and (body["kind"] == "hold" or _is_direct(body))
 
 
 def _is_direct(body: Mapping[str, Any]) -> bool:

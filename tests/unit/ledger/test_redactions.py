@@ -17,9 +17,12 @@ from shared.ledger.errors import (
     NotPublishedYet,
 )
 from shared.ledger.history import EntryFilter
-from shared.ledger.log.typed_leaves import typed_leaf_path
+from shared.ledger.keys import REDACTION_CONTEXT
+from shared.ledger.log.typed_leaves import queue_leaf, read_leaf, typed_leaf_path
 from shared.ledger.redaction_store import redaction_path
-from shared.ledger.redactions import leaf_name
+from shared.ledger.redactions import leaf_body, leaf_name
+from shared.sagas.metering.call_journal import CONVERSATION, CallJournal, CallSearch
+from shared.sagas.metering.stop_requests import EVERYBODY
 from tests.support import books as ask
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.logged_exports import ANN
@@ -246,3 +249,21 @@ def test_an_export_without_a_body_shows_hash_signature_and_proofs(world: Redacti
     }
     assert line["snapshot_index"] > line["index"] >= 0
     assert entry["body"] not in json.dumps(told)
+
+
+@pytest.mark.parametrize(("kid", "is_logged"), [("new", True), ("old", False)])
+def test_the_log_takes_no_snapshot_that_a_retired_key_sealed(world: RedactingLedger, kid: str, is_logged: bool) -> None:
+    seal = world.services.credits.keys.sign(REDACTION_CONTEXT, b"{}", kid)
+    leaf = queue_leaf("snapshot", "forged", leaf_body("{}", f"{kid}:{seal}"), world.fleet.clock.now())
+    world.documents.commit([leaf])
+    world.append()
+    queued = read_leaf(world.documents, "forged")
+    assert queued is not None
+    assert (queued.index is not None) is is_logged
+
+
+def test_calls_are_found_beside_redacted_entries(world: RedactingLedger) -> None:
+    for seq in (3, 4):
+        world.redact(EVE, seq)
+    search = CallSearch(uid=EVE, caller=EVERYBODY, tag=CONVERSATION, value="none")
+    assert CallJournal(world.ledger).last(search) is None
