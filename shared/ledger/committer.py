@@ -22,6 +22,7 @@ from shared.ledger.entry_notes import new_salt
 from shared.ledger.errors import Contended, IntegrityFailed
 from shared.ledger.lanes import CommandAnswer, ExtraWrites, Job, Lane, Lanes
 from shared.ledger.receipts import Receipt
+from shared.ledger.rest import first_of_rest
 from shared.ledger.store import AccountStore, Head, Snapshot
 
 R = TypeVar("R", bound=Receipt)
@@ -152,7 +153,7 @@ class Committer:
         now = self._clock.monotonic()
         warm = lane.warm_at(now)
         if warm is not None and not any(job.needs_read for job in jobs):
-            return Snapshot(head=warm, is_fresh=False)
+            return Snapshot(head=warm, is_fresh=False, archive=lane.rest_at(warm))
         lane.warm = None
         rest_lots = max(job.rest_lots for job in jobs)
         snapshot = self._store.read(lane.uid, [each for job in jobs for each in job.commands], rest_lots)
@@ -258,8 +259,9 @@ class Committer:
 
     def _won(self, lane: Lane, batch: Batch, version: Version, extra: Mapping[str, Version]) -> None:
         lane.unsettled = lane.failed_on = None
-        account = batch.account
-        self._warm(lane, batch.head.after(account, version))
+        head = batch.head.after(batch.account, version)
+        self._warm(lane, head)
+        lane.rest = None if batch.expiry else (head, first_of_rest(batch.archive))
         decisions = {id(job): decision for job, decision in batch.accepted}
         for job, decision in batch.accepted:
             versions = extra if job.extra_writes else {}

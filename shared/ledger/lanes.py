@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from shared.kernel.documents import OutcomeUnknown, Version, Write
 from shared.kernel.ids import Uid
+from shared.ledger.account import NOTHING, Archive
 from shared.ledger.commands import Command, Grant, PlaceHold, Recover, Suspend
 from shared.ledger.entries import Entry
 from shared.ledger.hold_names import hold_id
@@ -160,6 +161,8 @@ class Lane:
     """Head that this instance wrote last; None if the next command must read the account."""
     warm_until: float = 0.0
     """Monotonic time in seconds after which `warm` is too old to decide on."""
+    rest: tuple[Head, Archive] | None = None
+    """First lots of the account's rest at this head, as far as they were read; None if they were not read."""
     contended_until: float = 0.0
     """Monotonic time in seconds until which another instance may be writing, so that every round reads first."""
     unsettled: tuple[Version | None] | None = None
@@ -176,6 +179,10 @@ class Lane:
         """Return the head to decide on without a read at the monotonic time `now`; None if a read is needed."""
         is_warm = self.unsettled is None and self.contended_until <= now < self.warm_until
         return self.warm if is_warm else None
+
+    def rest_at(self, head: Head) -> Archive:
+        """Return the first lots of the rest at this head; nothing if they are not known."""
+        return self.rest[1] if self.rest is not None and self.rest[0] is head else NOTHING
 
 
 class Lanes:

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping
 from shared.kernel.canonical import Json
 from shared.kernel.clock import Millis
 from shared.kernel.ids import LotId
-from shared.ledger.account import Account, Archive, Lot
+from shared.ledger.account import NOTHING, Account, Archive, Lot
 from shared.ledger.entries import Draft
 
 LOTS_MAX = 32
 """Number of lots without held credits in the state. An entry moves the lots spent last beyond it into the rest."""
+KEPT_LOTS_MAX = 64
+"""Number of lots of the rest that an instance remembers between two commits to an account."""
 RESTED_AT_ONCE_MAX = 64
 """Largest number of lots that one entry moves into the rest, so that a commit stays small."""
 
@@ -85,6 +87,15 @@ def read_on(before: Account, after: Account, archive: Archive, left: Archive) ->
     fitting = [name for name in moved if is_whole or (last is not None and lots[name].order < last)]
     ordered = tuple(sorted((*stay, *fitting), key=lambda name: lots[name].order))
     return Archive(lots=lots, holds=holds, rest=ordered, is_whole=is_whole)
+
+
+def first_of_rest(archive: Archive) -> Archive:
+    """Return the first lots of the rest alone, as far as they were read, for the next commit to the account."""
+    if archive.rest is None:
+        return NOTHING
+    names = archive.rest[:KEPT_LOTS_MAX]
+    is_whole = archive.is_whole and len(names) == len(archive.rest)
+    return Archive(lots={name: archive.lots[name] for name in names}, rest=names, is_whole=is_whole)
 
 
 def rest_fields(lot: Lot) -> Mapping[str, str]:

@@ -10,9 +10,10 @@ from shared.kernel.ids import LotId, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.account import PRIORITY_PAID, Lot
 from shared.ledger.account_documents import state_path
+from shared.ledger.batch import REST_LOTS
 from shared.ledger.commands import Grant, Reverse
 from shared.ledger.errors import InsufficientCredits, IntegrityFailed, LotExists
-from shared.ledger.rest import LOTS_MAX, RESTED_AT_ONCE_MAX
+from shared.ledger.rest import KEPT_LOTS_MAX, LOTS_MAX, RESTED_AT_ONCE_MAX
 from shared.ledger.store import lot_path
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
@@ -268,3 +269,71 @@ def test_a_balance_counts_no_gift_of_the_rest_beyond_its_time():
     clock.advance(MINUTE * (LOTS_MAX + 2))
 
     assert ledger.balance(UID).available == 10
+
+
+class Queries:
+    """Documents that count the queries of lots, and the lots that these find."""
+
+    def __init__(self, inner: MemoryDocuments) -> None:
+        self.inner = inner
+        self.asked, self.found = 0, 0
+
+    def __getattr__(self, name: str):
+        return getattr(self.inner, name)
+
+    def query(self, query):
+        documents = self.inner.query(query)
+        if query.collection.endswith("/lots"):
+            self.asked, self.found = self.asked + 1, self.found + len(documents)
+        return documents
+
+
+def spent_one_by_one(documents, clock, count: int) -> Queries:
+    """Spend so many lots, each by a charge of its own, on one instance."""
+    counted = Queries(documents)
+    ledger = ledger_on(counted, clock)
+    for number in range(count):
+        ledger.execute(UID, charged(f"spend {number}", 10))
+    assert ledger_on(documents, clock).verify(UID) == []
+    return counted
+
+
+@pytest.mark.parametrize("lots", [40, 200])
+def test_lots_return_by_pages_when_charges_spend_them(lots):
+    documents, clock = MemoryDocuments(), ManualClock()
+    ledger_on(documents, clock).execute_all(UID, [purchase(number) for number in range(LOTS_MAX + lots)])
+
+    counted = spent_one_by_one(documents, clock, LOTS_MAX + lots)
+
+    assert counted.asked <= lots / (REST_LOTS - 1) + 2
+    assert counted.found <= 2 * lots + REST_LOTS
+
+
+def test_lots_bought_by_another_instance_are_spent_by_the_first():
+    documents, clock = MemoryDocuments(), ManualClock()
+    first, second = ledger_on(documents, clock), ledger_on(documents, clock)
+    for number in range(LOTS_MAX + 20):
+        first.execute(UID, purchase(number))
+    first.execute(UID, charged("through the state", 10 * (LOTS_MAX + 2)))
+    second.execute(UID, charged("meanwhile", 10 * 5))
+    for number in range(3):
+        second.execute(UID, purchase(1_000 + number))
+
+    for number in range(16):
+        first.execute(UID, charged(f"next {number}", 10))
+
+    assert first.balance(UID).available == 0
+    assert second.verify(UID) == []
+
+
+def test_remembered_lots_are_few_when_purchases_follow_each_other():
+    documents, clock = MemoryDocuments(), ManualClock()
+    ledger = ledger_on(documents, clock)
+    for number in range(LOTS_MAX + 2 * KEPT_LOTS_MAX):
+        ledger.execute(UID, purchase(number))
+
+    [lane] = ledger._committer._lanes._lanes.values()
+    assert lane.rest is not None
+    assert len(lane.rest[1].lots) <= KEPT_LOTS_MAX
+    ledger.execute(UID, charged("all", 10 * (LOTS_MAX + 2 * KEPT_LOTS_MAX)))
+    assert ledger.balance(UID).available == 0
