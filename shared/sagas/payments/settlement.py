@@ -47,7 +47,8 @@ Act = Callable[[LeasedDocument, Runner], None]
 LOOK_PATIENCE_SECONDS = 5.0
 ROUNDS_MAX = 12
 CAPTURE_PAUSE_SECONDS = 0.25
-"""Seconds to wait for another worker's capture of the same money, before asking again."""
+"""Seconds to wait for another worker's capture of the same money, before asking again. Each later wait doubles."""
+CAPTURE_PAUSE_SECONDS_MAX = 2.0
 FOLLOWED_WITHIN: Millis = HOUR
 """Time within which a payment is polled whose money is captured without a claim, if the worker dies after that."""
 
@@ -110,7 +111,7 @@ class Settlement:
 
         A worker that was overtaken asks the provider again: the other may have asked before the event.
         """
-        until, first = self._clock.monotonic() + patience, None
+        until, first, pause = self._clock.monotonic() + patience, None, CAPTURE_PAUSE_SECONDS
         while True:
             claimed, first = self._claims.claim(
                 payment_id,
@@ -133,7 +134,8 @@ class Settlement:
             except CaptureInProgress:
                 if self._clock.monotonic() >= until:
                     raise
-                self._clock.wait(CAPTURE_PAUSE_SECONDS)
+                self._clock.wait(pause)
+                pause = min(2 * pause, CAPTURE_PAUSE_SECONDS_MAX)
             first = None
 
     def look(self, payment_id: str) -> None:

@@ -20,6 +20,8 @@ from tests.support.shop import BONUS, CREDITS, JOB_SECONDS, PACKAGE, Shop
 ALL = CREDITS + BONUS
 CALLS = 4
 """Calls of PayPal of a worker that captures and credits: the truth, the capture, the truth."""
+ASKED_MAX = 15
+"""Questions of a worker to a PayPal that captures for ever."""
 STEPS = 10
 """Sweeps while a payment grows old."""
 CALLED = frozenset({"truth", "capture"})
@@ -273,11 +275,13 @@ def test_second_capture_waits_for_the_end_of_the_first(ends):
 def test_capture_that_never_ends_leaves_the_payment_to_the_sweep():
     race = Racing("")
     race.clock.happens = None
+    asked = race.paypal.calls["truth"]
     before = race.shop.documents.get(f"payment_sagas/{race.payment.id}")
 
     with pytest.raises(CaptureInProgress):
         race.shop.instance().settlement.settle(race.payment.id)
     assert race.shop.documents.get(f"payment_sagas/{race.payment.id}") == before
+    assert race.paypal.calls["truth"] - asked <= ASKED_MAX
 
     race.paypal.is_capturing = False
     race.clock.advance(FOLLOWED_WITHIN)
