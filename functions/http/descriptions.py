@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from functions.http import figure_descriptions
+from functions.http import figure_descriptions, status_descriptions
 from shared.payments.providers import PROVIDERS
 from shared.sagas.agents.toolbox import scopes_in_words
 
@@ -171,6 +171,7 @@ BY_SCHEMA: Mapping[str, str] = {
     "TitleOut.cost": "Credits that finding the title cost.",
     "UserOut.roles": "The roles that the user holds now.",
     **figure_descriptions.BY_SCHEMA,
+    **status_descriptions.BY_SCHEMA,
 }
 """Descriptions of `Schema.field`; they win over those by name."""
 

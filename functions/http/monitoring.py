@@ -12,6 +12,7 @@ from functions.http.closed_day_status import closed_day
 from functions.http.fields import Answer, Choice
 from functions.http.root import NAME, VERSION
 from functions.http.routes import ANYBODY, Call, Routes
+from functions.http.schedule_status import RelayOut, ScheduleOut, schedule_components
 from shared.kernel.documents import Documents, StoreUnavailable
 
 PROBE = "monitoring/probe"
@@ -83,6 +84,9 @@ class Components(Answer):
 
     store = fields.Nested(Component, required=True)
     closed_day = fields.Nested(ClosedDayOut, required=True)
+    every_minute = fields.Nested(ScheduleOut, required=True)
+    every_day = fields.Nested(ScheduleOut, required=True)
+    relay = fields.Nested(RelayOut, required=True)
 
 
 class Status(Answer):
@@ -117,13 +121,12 @@ def info(call: Call) -> Any:
 
 @routes.get("/monitoring/status", access=ANYBODY, answer=Status)
 def status(call: Call) -> Any:
-    """Check whether the parts answer that every call needs. An operator's token shows the last closed day too."""
-    store = _probe(call.services.ports.documents())
-    day = closed_day(call.services, has_details=is_operator(call.services, request))
-    return {
-        "status": "ok" if store["status"] == "ok" else "degraded",
-        "components": {"store": store, "closed_day": day},
-    }
+    """Check the store, the schedules, the relay and the last closed day. An operator's token shows details too."""
+    store, has_details = _probe(call.services.ports.documents()), is_operator(call.services, request)
+    parts = schedule_components(call.services, has_details=has_details)
+    is_ok = store["status"] == "ok" and all(each["status"] in {"ok", "unknown"} for each in parts.values())
+    day = closed_day(call.services, has_details=has_details)
+    return {"status": "ok" if is_ok else "degraded", "components": {"store": store, "closed_day": day, **parts}}
 
 
 def _probe(documents: Documents) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from shared.kernel.documents import (
     Version,
     Write,
 )
+from shared.kernel.listings import ListedPage, list_page
 from shared.kernel.schemas import SCHEMA_VERSION
 from shared.kernel.watching import Listener, Watch, Watches
 from shared.platform.memory.documents import MemoryDocuments
@@ -254,6 +255,9 @@ class IndexCheckedDocuments:
     def query(self, query: Query) -> list[Document]:
         self.shapes.add(self.indexes.check(query))
         return self.inner.query(query)
+
+    def listed(self, collection: str, limit: int, token: str = "") -> ListedPage:
+        return list_page(self.inner, collection, limit, token)
 
     def commit(self, writes: Sequence[Write], *, timeout_seconds: float = COMMIT_TIMEOUT_SECONDS) -> list[Version]:
         for write in writes:

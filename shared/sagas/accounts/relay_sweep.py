@@ -51,6 +51,7 @@ class RelaySweep:
         with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
             queue = _WaitingQueue(self._relay, run.deadline.clock.now() + 1, pool)
             while not run.is_over() and (page := queue.oldest(PAGE)):
+                run.lag = max(run.lag, run.deadline.clock.now() - oldest_wait_of(page[0]))
                 markers = {uid_of(marker.path): marker for marker in page}
 
                 def work(uid: Uid, deadline: Deadline, markers: dict[Uid, Document] = markers) -> None:
@@ -120,7 +121,11 @@ def is_tenth_minute(now: Millis) -> bool:
     return now // MINUTE % OLD_MARKERS_EVERY == 0
 
 
-def _waiting_since(shard: _WaitingShard) -> Millis:
-    """Return the time (ms) of the shard's oldest marker; 0 if a stranger stored a number that is no integer."""
-    number = shard.markers[0].data[RELAY]
+def oldest_wait_of(marker: Document) -> Millis:
+    """Return the time (ms) of the oldest entry that waits; 0 if a stranger stored a number that is no integer."""
+    number = marker.data[RELAY]
     return number % SHARD_SPAN if isinstance(number, int) else 0
+
+
+def _waiting_since(shard: _WaitingShard) -> Millis:
+    return oldest_wait_of(shard.markers[0])

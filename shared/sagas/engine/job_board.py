@@ -2,13 +2,14 @@
 
 A run claims all jobs that are free in one write, and frees them in another. So a minute without work costs one read and
 two writes, however many jobs there are, and a job under way in one instance keeps no other job from another instance.
+The write that frees a job also stores how the job's last run ended.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from shared.kernel.clock import HOUR, SECOND, Clock, Millis, to_datetime
+from shared.kernel.clock import HOUR, SECOND, Clock, Millis, from_datetime, to_datetime
 from shared.kernel.documents import (
     Create,
     Data,
@@ -18,6 +19,7 @@ from shared.kernel.documents import (
     PreconditionFailed,
     Put,
     StoreUnavailable,
+    Value,
 )
 from shared.kernel.events import log
 from shared.kernel.ids import random_token
@@ -32,15 +34,32 @@ FREE = to_datetime(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobState:
-    """State of one job: the cursor of the next run, and the holder's token with the end of the lease.
+class JobEnd:
+    """End of a job's last run. `at` is the time of the end, `millis` the run's length, `done` the number of items.
 
-    `token` is empty while no instance has the job. A token whose time is up is that of an instance that died.
+    `code` names the error that ended the run, "" for none. `lag` is the age (ms) of the oldest item that waited, 0 for
+    a job that does not tell.
+    """
+
+    at: Millis
+    millis: Millis
+    done: int
+    code: str = ""
+    lag: Millis = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """State of one job: the cursor of the next run, the holder's token with the end of the lease, and the last end.
+
+    `token` is empty while no instance has the job. A token whose time is up is that of an instance that died. `last` is
+    None before the first end.
     """
 
     cursor: str = ""
     token: str = ""
     until: datetime = FREE
+    last: JobEnd | None = None
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -86,19 +105,23 @@ class JobBoard:
                 return JobClaims(path=path, token=token, cursors=cursors, known=known)
         raise AssertionError("the last attempt returns or raises")
 
-    def free(self, claims: JobClaims, cursors: Mapping[str, str]) -> None:
-        """Store the cursors of jobs that have ended, and free these jobs, unless another instance has taken them over.
+    def states(self, schedule: str) -> Mapping[str, JobState]:
+        """Return the states of a schedule's jobs by name. Raises StoreUnavailable."""
+        return states_in(self._documents.get(f"jobs/{schedule}"))
+
+    def free(self, claims: JobClaims, cursors: Mapping[str, str], ends: Mapping[str, JobEnd]) -> None:
+        """Store cursors and ends of jobs that have ended, and free them, unless another instance has taken them over.
 
         Raises PreconditionFailed, OutcomeUnknown, StoreUnavailable; then the jobs are free when their time is up.
         """
-        self._store(claims, cursors, lambda _, cursor: JobState(cursor=cursor))
+        self._store(claims, cursors, lambda name, _: JobState(cursor=cursors[name], last=ends.get(name)))
 
     def keep(self, claims: JobClaims, cursors: Mapping[str, str]) -> None:
         """Store the cursors of jobs that still run, so that a crash loses little. Raises the errors of `free`."""
-        self._store(claims, cursors, lambda state, cursor: replace(state, cursor=cursor))
+        self._store(claims, cursors, lambda name, state: replace(state, cursor=cursors[name]))
 
     def _store(
-        self, claims: JobClaims, cursors: Mapping[str, str], change: Callable[[JobState, str], JobState]
+        self, claims: JobClaims, cursors: Mapping[str, str], change: Callable[[str, JobState], JobState]
     ) -> None:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
@@ -112,12 +135,12 @@ class JobBoard:
                 return
 
     def _store_ours(
-        self, claims: JobClaims, cursors: Mapping[str, str], change: Callable[[JobState, str], JobState]
+        self, claims: JobClaims, cursors: Mapping[str, str], change: Callable[[str, JobState], JobState]
     ) -> None:
         known = claims.known or self._documents.get(claims.path)
         states = states_in(known)
         ours = [name for name in cursors if states.get(name, JobState()).token == claims.token]
-        changed = {name: change(states[name], cursors[name]) for name in ours}
+        changed = {name: change(name, states[name]) for name in ours}
         if any(changed[name] != states[name] for name in ours):
             claims.known = self._write(claims.path, known, {**states, **changed})
         for name in sorted(cursors.keys() - set(ours)):
@@ -168,10 +191,27 @@ def _state(job: str, stored: object) -> JobState:
     fields = stored if isinstance(stored, Mapping) else {}
     cursor, token, until = (fields.get(name) for name in ("cursor", "token", "until"))
     if isinstance(cursor, str) and isinstance(token, str) and isinstance(until, datetime):
-        return JobState(cursor=cursor, token=token, until=until)
+        return JobState(cursor=cursor, token=token, until=until, last=_end(fields.get("last")))
     log("job_state_not_ours", "ERROR", job=job)
     return JobState()
 
 
+def _end(stored: object) -> JobEnd | None:
+    """Return a stored end, None for anything else: an end is told, and nothing depends on one."""
+    told = stored if isinstance(stored, Mapping) else {}
+    at, millis, done, code, lag = (told.get(name) for name in ("at", "millis", "done", "code", "lag"))
+    if not isinstance(at, datetime) or not isinstance(code, str):
+        return None
+    numbers = [each for each in (millis, done, lag) if isinstance(each, int) and not isinstance(each, bool)]
+    if len(numbers) != len((millis, done, lag)):
+        return None
+    return JobEnd(at=from_datetime(at), millis=numbers[0], done=numbers[1], code=code, lag=numbers[2])
+
+
 def _data(state: JobState) -> Data:
-    return {"cursor": state.cursor, "token": state.token, "until": state.until}
+    kept: dict[str, Value] = {"cursor": state.cursor, "token": state.token, "until": state.until}
+    last = state.last
+    if last is None:
+        return kept
+    told: dict[str, Value] = {"millis": last.millis, "done": last.done, "code": last.code, "lag": last.lag}
+    return {**kept, "last": {"at": to_datetime(last.at), **told}}

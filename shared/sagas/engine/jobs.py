@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from threading import Event, Lock
 from typing import TypeAlias, TypeVar
 
-from shared.kernel.clock import Clock
+from shared.kernel.clock import Clock, Millis
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Documents, PreconditionFailed
 from shared.kernel.errors import DomainError, Unavailable
@@ -14,7 +15,7 @@ from shared.kernel.events import Alerts, log, log_error
 from shared.kernel.schemas import SchemaUnknown
 from shared.kernel.tracing import in_this_work
 from shared.ledger.errors import IntegrityFailed
-from shared.sagas.engine.job_board import JobBoard, JobClaims
+from shared.sagas.engine.job_board import JobBoard, JobClaims, JobEnd
 
 ItemT = TypeVar("ItemT", bound=str)
 Work: TypeAlias = Callable[[ItemT, Deadline], object]
@@ -70,7 +71,8 @@ class SharedLooks:
 class JobRun:
     """One run of a job: the cursor where the work continues, and the deadline when the work must stop.
 
-    `looks` are shared with the other jobs of the schedule's run.
+    `looks` are shared with the other jobs of the schedule's run. `lag` is the age (ms) of the oldest item that waited,
+    if the job tells. `end` is None while the job runs.
     """
 
     def __init__(
@@ -86,6 +88,9 @@ class JobRun:
         self._alerts = alerts
         self._alerted = 0
         self.done = 0
+        self.lag: Millis = 0
+        self.began = clock.now()
+        self.end: JobEnd | None = None
         self.deadline = Deadline.within(clock, seconds)
         self._item_seconds = seconds * ITEM_SHARE
         self._counting = Lock()
@@ -226,7 +231,9 @@ class Jobs:
             ended, going = wait(jobs, self._store_every_seconds)
             while True:
                 alive = [jobs[each] for each in ended if each.exception() is None]
-                self._store(self._board.free, {job.name: runs[job].cursor for job in alive}, claims)
+                ends = {job.name: end for job in alive if (end := runs[job].end) is not None}
+                free = partial(self._board.free, ends=ends)
+                self._store(free, {job.name: runs[job].cursor for job in alive}, claims)
                 if not going:
                     break
                 self._store(self._board.keep, {jobs[each].name: runs[jobs[each]].cursor for each in going}, claims)
@@ -239,15 +246,19 @@ class Jobs:
 
         An error that will not pass raises an alert, and the next run begins at the start: a cursor may be the cause.
         """
+        code = ""
         try:
             job.run(run)
         except Exception as error:  # noqa: BLE001  # one broken job must not hold up all others
+            code = _code_of(error)
             log_error("job_failed", error, job=job.name, code=_code_of(error))
             if not is_passing(error):
                 run.cursor = ""
                 if self._alerts is not None:
                     self._alerts.alert("job_broken", job=job.name, code=_code_of(error))
         finally:
+            now = self._clock.now()
+            run.end = JobEnd(at=now, millis=now - run.began, done=run.done, code=code, lag=run.lag)
             run.looks.end(job.name)
         log("job_done", job=job.name, done=run.done)
 
