@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from shared.kernel.documents import Documents
+from shared.kernel.documents import Document, Documents
 from shared.kernel.ids import Uid
-from shared.kernel.schemas import SchemaUnknown
+from shared.kernel.schemas import SchemaUnknown, stored_fields
 from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import SEQ_MAX, entry_id, entry_path
+from shared.ledger.entries import body_hash
 from shared.ledger.errors import UNREADABLE, UnknownKey
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.keys import REDACTION_CONTEXT
@@ -18,7 +19,15 @@ from shared.ledger.log.proofs import prove_inclusion
 from shared.ledger.log.signed_heads import read_signed_head
 from shared.ledger.log.tile_reader import TileReader
 from shared.ledger.log.typed_leaves import TypedLeaf, read_leaf
-from shared.ledger.redactions import Redaction, leaf_body, leaf_name, named_snapshot, redaction_rule, statement_in
+from shared.ledger.redactions import (
+    Redaction,
+    leaf_body,
+    leaf_name,
+    named_snapshot,
+    redaction_rule,
+    statement_in,
+    told_hash,
+)
 from shared.ledger.stored_entries import StoredEntry, stored_entry
 
 UNNAMED = "the log does not name the snapshot that stands for the deleted body"
@@ -86,6 +95,20 @@ class Redactions:
         except SchemaUnknown:
             return False
         return entry.redaction is not None and entry.schema >= 0 and self.problem(uid, entry) is None
+
+    def is_entry(self, uid: Uid, seq: int, document: Document | None, entry_hash: str) -> bool:
+        """Return True if the document has the entry with this hash, with the body or rightly without.
+
+        A seal by an unknown key is not called wrong. Raises StoreUnavailable.
+        """
+        data = {} if document is None else stored_fields(document)
+        if "statement" not in data:
+            body = data.get("body")
+            return isinstance(body, str) and body_hash(body) == entry_hash
+        try:
+            return told_hash(str(data["statement"])) == entry_hash and self.is_rightful(uid, seq)
+        except UnknownKey:
+            return True
 
     def require_sound(self, uid: Uid, entry: StoredEntry, redaction: Redaction) -> None:
         """Raise an error of UNREADABLE unless seal, statement and snapshot of an opened entry agree; UnknownKey."""

@@ -10,11 +10,9 @@ from shared.kernel.clock import DAY, MINUTE, Clock, Millis, to_datetime
 from shared.kernel.documents import Document, Documents, Query, Write
 from shared.kernel.events import Alerts, log, log_error
 from shared.kernel.ids import Uid
-from shared.kernel.schemas import stored_fields
 from shared.ledger.account_documents import state_path, uid_of
 from shared.ledger.account_seals import AccountSeals
 from shared.ledger.document_paths import entry_path
-from shared.ledger.entries import body_hash
 from shared.ledger.errors import IntegrityFailed, UnknownKey
 from shared.ledger.fold import FOLD_VERSION
 from shared.ledger.log.day_store import ClosedDay, CloseProgress, DayBroken, DaysState, DayStore
@@ -201,7 +199,9 @@ class DayClose:
     def _rewritten(self, moved: list[DayAccount]) -> set[Uid]:
         """Return the accounts whose last entry at the close before has another hash now, or is gone."""
         entries = self._documents.get_all([entry_path(each.uid, each.seq) for each in moved]) if moved else []
-        return {each.uid for each, entry in zip(moved, entries, strict=True) if not _is_entry(entry, each.head)}
+        is_entry = self._watch.redactions.is_entry
+        pairs = zip(moved, entries, strict=True)
+        return {each.uid for each, entry in pairs if not is_entry(each.uid, each.seq, entry, each.head)}
 
     def _stored(self, state: DaysState, writes: list[Write]) -> DaysState:
         return replace(state, version=self._documents.commit(writes)[0])
@@ -230,11 +230,3 @@ def _compared(each: _AccountAtClose, *, is_same_fold: bool) -> Changes:
     if each.now is None and each.is_read:
         return Changes()
     return changes_since(each.before, each.now, is_same_fold=is_same_fold)
-
-
-def _is_entry(document: Document | None, head: str) -> bool:
-    """Return True if the document has the entry with this hash."""
-    if document is None:
-        return False
-    body = stored_fields(document).get("body")
-    return isinstance(body, str) and body_hash(body) == head

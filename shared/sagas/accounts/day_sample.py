@@ -16,7 +16,6 @@ from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid
 from shared.ledger.account_audit import UNREAD_RULES
 from shared.ledger.document_paths import entry_path
-from shared.ledger.entries import body_hash
 from shared.ledger.ledger import Ledger
 from shared.ledger.log.day_store import ClosedDay, DayBroken, DayStore
 from shared.ledger.log.days import PAGE_ACCOUNTS, DayAccount
@@ -148,8 +147,7 @@ class SampleSweep:
         if account.seq == 0:
             return True
         entry = self._documents.get(entry_path(account.uid, account.seq))
-        body = None if entry is None else entry.data.get("body")
-        return isinstance(body, str) and body_hash(body) == account.head
+        return self._ledger.redactions.is_entry(account.uid, account.seq, entry, account.head)
 
 
 def stored_sample(documents: Documents) -> DaySample | None:

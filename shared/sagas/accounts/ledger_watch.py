@@ -14,6 +14,7 @@ from shared.ledger.about import about
 from shared.ledger.commands import Freeze
 from shared.ledger.errors import IntegrityFailed, UnknownKey
 from shared.ledger.ledger import Ledger
+from shared.ledger.redaction_store import Redactions
 from shared.ledger.relay import Relay
 
 FREEZES_PER_HOUR_MAX = 20
@@ -37,6 +38,11 @@ class LedgerWatch:
         self._relay = relay
         self._alerts = alerts
         self._clock = clock
+
+    @property
+    def redactions(self) -> Redactions:
+        """Reader of the entries whose bodies were deleted."""
+        return self._ledger.redactions
 
     def relay(self, uid: Uid, marker: Document | None = None, deadline: Deadline | None = None) -> None:
         """Verify and publish the account's new entries; see `Relay.relay`. An entry that breaks a law is tampering."""

@@ -21,6 +21,8 @@ from shared.ledger.keys import REDACTION_CONTEXT
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf, typed_leaf_path
 from shared.ledger.redaction_store import redaction_path
 from shared.ledger.redactions import leaf_body, leaf_name
+from shared.sagas.accounts.day_sample import SampleSweep
+from shared.sagas.engine.jobs import JobRun
 from shared.sagas.metering.call_journal import CONVERSATION, CallJournal, CallSearch
 from shared.sagas.metering.stop_requests import EVERYBODY
 from tests.support import books as ask
@@ -267,3 +269,20 @@ def test_calls_are_found_beside_redacted_entries(world: RedactingLedger) -> None
         world.redact(EVE, seq)
     search = CallSearch(uid=EVE, caller=EVERYBODY, tag=CONVERSATION, value="none")
     assert CallJournal(world.ledger).last(search) is None
+
+
+@pytest.mark.parametrize("forge", [None, _forged, _unnamed])
+def test_a_close_and_a_sample_know_a_redacted_last_entry(world: RedactingLedger, forge: Any) -> None:
+    world.redact(EVE, 4)
+    world.close_day()
+    last = world.stored_seq
+    if forge is None:
+        world.redact(EVE, last)
+    else:
+        forge(world, last)
+    watch, days, clock = world.services.credits.watch, world.services.credits.days, world.fleet.clock
+    SampleSweep(world.documents, days, world.ledger, watch, clock).verify(JobRun("", clock, 60.0))
+    world.run(world.services, EVE, ask.grant("more", 1))
+    world.close_day()
+    rules = {each.fields.get("rule") for each in world.fleet.alerts.raised}
+    assert rules == {None: set(), _forged: {"identity", "rewritten"}, _unnamed: {"redaction", "rewritten"}}[forge]
