@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_all_bodies_can_go_one_after_the_other(world: RedactingLedger) -> None:
     assert world.faults() == []
 
 
-def test_body_and_note_stay_until_the_checkpoint_has_the_leaf(world: RedactingLedger) -> None:
+def test_the_body_stays_until_the_checkpoint_has_the_leaf(world: RedactingLedger) -> None:
     assert [world.step(EVE, 4) for _ in range(2)] == ["waiting", "waiting"]
     world.append()
     assert world.step(EVE, 4) == "waiting"
@@ -79,6 +80,21 @@ def test_body_and_note_stay_until_the_checkpoint_has_the_leaf(world: RedactingLe
     world.sign()
     assert [world.step(EVE, 4) for _ in range(2)] == ["redacted", "redacted"]
     assert "body" not in world.entry(EVE, 4).data
+
+
+def test_the_note_of_an_entry_goes_with_the_body(world: RedactingLedger) -> None:
+    world.run(world.services, EVE, replace(ask.adjust(3, operation="noted"), note="for Eve"))
+    world.relay()
+    world.sign()
+    seq, path = world.stored_seq, f"accounts/{EVE}/notes/noted"
+    assert world.ledger.entry(EVE, seq).note == "for Eve"
+    assert world.step(EVE, seq) == "waiting"
+    assert world.documents.get(path) is not None
+    world.sign()
+    assert world.step(EVE, seq) == "redacted"
+    assert world.documents.get(path) is None
+    assert "for Eve" not in "".join(world.export(EVE))
+    assert world.faults() == []
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
