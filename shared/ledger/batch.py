@@ -13,11 +13,11 @@ from shared.ledger.commands import Command, Expire
 from shared.ledger.decide import Decision, decide, decide_expiry
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.expiry import MuchIsDue
+from shared.ledger.heads import Head, Snapshot
 from shared.ledger.lanes import CommandAnswer, Job
 from shared.ledger.operation_records import OperationRecord, facts_of
 from shared.ledger.receipts import Receipt
 from shared.ledger.rest import RestNotRead
-from shared.ledger.store import Head, Snapshot
 
 BATCH_WRITES_MAX = 400
 BATCH_BYTES_MAX = 4_000_000

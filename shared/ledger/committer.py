@@ -20,10 +20,11 @@ from shared.ledger.batch import Batch, decide_batch, replayed, twin_record
 from shared.ledger.commands import AccountCommand, Command
 from shared.ledger.entry_notes import new_salt
 from shared.ledger.errors import Contended, IntegrityFailed
+from shared.ledger.heads import Head, Snapshot
 from shared.ledger.lanes import CommandAnswer, ExtraWrites, Job, Lane, Lanes
 from shared.ledger.receipts import Receipt
 from shared.ledger.rest import first_of_rest
-from shared.ledger.store import AccountStore, Head, Snapshot
+from shared.ledger.store import AccountStore
 
 R = TypeVar("R", bound=Receipt)
 

@@ -14,8 +14,9 @@ from shared.ledger.account import Account
 from shared.ledger.entries import NOTELESS_KINDS, POSTED_KINDS
 from shared.ledger.entry_index import KEY, REF, UNTOLD, index_mark, ref_mark
 from shared.ledger.errors import UNREADABLE, EntryNotFound, IntegrityFailed
+from shared.ledger.heads import Head
 from shared.ledger.links import EntryChecks
-from shared.ledger.store import NO_MARKS, AccountStore, Head
+from shared.ledger.store import NO_MARKS, AccountStore
 from shared.ledger.stored_entries import StoredEntry
 from shared.ledger.views import EntryView, HistoryPage, entry_view, hold_needed
 

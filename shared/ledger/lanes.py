@@ -12,9 +12,9 @@ from shared.kernel.ids import Uid
 from shared.ledger.account import NOTHING, Archive
 from shared.ledger.commands import Command, Grant, PlaceHold, Recover, Suspend
 from shared.ledger.entries import Entry
+from shared.ledger.heads import Head
 from shared.ledger.hold_names import hold_id
 from shared.ledger.receipts import Receipt
-from shared.ledger.store import Head
 
 R = TypeVar("R", bound=Receipt)
 R_co = TypeVar("R_co", bound=Receipt, covariant=True)

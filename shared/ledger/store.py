@@ -1,7 +1,7 @@
 """Store of accounts: documents are read as verified state, and decisions are written as one commit."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from shared.kernel.clock import Millis
 from shared.kernel.documents import (
@@ -18,7 +18,7 @@ from shared.kernel.documents import (
 from shared.kernel.documents import Order as OrderBy
 from shared.kernel.due import DuePlace
 from shared.kernel.ids import HoldId, LotId, OperationId, Uid
-from shared.ledger.account import NOTHING, Account, Archive, Hold, Lot
+from shared.ledger.account import Account, Archive, Hold, Lot
 from shared.ledger.account_documents import (
     DUE_ACCOUNTS,
     DUE_OLD_ACCOUNTS,
@@ -49,6 +49,7 @@ from shared.ledger.entries import Entry, genesis
 from shared.ledger.entry_index import first_indexed, numbered_nonce
 from shared.ledger.entry_notes import binds_note
 from shared.ledger.errors import IntegrityFailed
+from shared.ledger.heads import Head, Snapshot
 from shared.ledger.hold_names import capture_operation
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.markers import are_silent, marker_write
@@ -60,8 +61,6 @@ from shared.ledger.stored_entries import StoredEntry, entry_data, stored_entry
 
 __all__ = [
     "AccountStore",
-    "Head",
-    "Snapshot",
     "entry_path",
     "hold_path",
     "is_recorded",
@@ -70,40 +69,6 @@ __all__ = [
 ]
 
 NO_MARKS: Mapping[str, Sequence[bytes]] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Head:
-    """Last known state of an account, the number of its commits, and the version that the next commit builds on.
-
-    `version` is None while the account has no document, else the versions of both its documents. `first_indexed` is the
-    number from which all entries have their index fields; None if the last commit was of an earlier release.
-    """
-
-    account: Account
-    number: int
-    version: Version | None
-    first_indexed: int | None = None
-
-    @property
-    def next_indexed(self) -> int:
-        """Number from which all entries have their index fields after the next commit."""
-        return self.account.seq + 1 if self.first_indexed is None else self.first_indexed
-
-    def after(self, account: Account, version: Version) -> "Head":
-        """Return the head after a commit that made this state with this version."""
-        return Head(account=account, number=self.number + 1, version=version, first_indexed=self.next_indexed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Snapshot:
-    """State that commands are decided on. `is_fresh`: just read, so that a refusal based on this state is final."""
-
-    head: Head
-    is_fresh: bool
-    operations: Mapping[OperationId, OperationRecord] = field(default_factory=dict)
-    archive: Archive = NOTHING
-    versions: Mapping[str, Version] = field(default_factory=dict)
 
 
 class AccountStore:

@@ -10,10 +10,10 @@ from shared.ledger.account import NOTHING
 from shared.ledger.batch import BATCH_BYTES_MAX, BATCH_WRITES_MAX, Batch, decide_batch, replayed, twin_record
 from shared.ledger.commands import Expire
 from shared.ledger.errors import InsufficientCredits
+from shared.ledger.heads import Head, Snapshot
 from shared.ledger.lanes import CommandAnswer, Job
 from shared.ledger.operation_records import OperationRecord, facts_of
 from shared.ledger.receipts import AmountReceipt, totals_of
-from shared.ledger.store import Head, Snapshot
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import KID, Books, adjust, annul, capture, charge, grant, hold

@@ -16,9 +16,10 @@ from shared.ledger.account_documents import state_path
 from shared.ledger.account_seals import AccountSeals
 from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.entry_index import INDEX_FIELDS, first_indexed, index_fields, index_mark
+from shared.ledger.heads import Head
 from shared.ledger.history import EntryFilter, EntryHistory
 from shared.ledger.ledger import Ledger
-from shared.ledger.store import AccountStore, Head, entry_path
+from shared.ledger.store import AccountStore, entry_path
 from shared.ledger.views import EntryView
 from tests.support import books
 from tests.support.books import NOW

@@ -7,9 +7,10 @@ import pytest
 
 from shared.kernel.clock import MINUTE
 from shared.kernel.documents import Create, Data, Put
+from shared.ledger.heads import Head
 from shared.ledger.history import EntryFilter, EntryHistory
 from shared.ledger.links import EntryChecks
-from shared.ledger.store import AccountStore, Head, entry_path
+from shared.ledger.store import AccountStore, entry_path
 from shared.platform.memory.documents import MemoryDocuments
 from tests.support.books import NOW, adjust
 from tests.support.ledgers import KEYS, UID, World, charge, grant
