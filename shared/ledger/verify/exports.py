@@ -14,7 +14,6 @@ from shared.ledger.export_format import HEADER_CONTEXT, header_message
 from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import Verifier
-from shared.ledger.log.checkpoints import Checkpoint
 from shared.ledger.log.days import DayStatement
 from shared.ledger.verify.archives import ArchiveAudit, ArchivePast
 from shared.ledger.verify.closed_days import ClosedDayAudit
@@ -34,7 +33,7 @@ from shared.ledger.verify.grammar import (
 )
 from shared.ledger.verify.line_order import LineOrder
 from shared.ledger.verify.log_evidence import LogEvidence, check_day_seal, log_evidence, told_day
-from shared.ledger.verify.redacted_entries import check_places, told_checkpoint
+from shared.ledger.verify.redacted_entries import NamingLog, check_places, naming_log
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -63,7 +62,7 @@ class ExportAudit:
     """Accounts that the lines have left, each with the number of its last entry."""
     _is_fold_only: bool = False
     _day: DayStatement | None = None
-    _checkpoint: Checkpoint | None = None
+    _log: NamingLog | None = None
     _order: LineOrder = field(default_factory=LineOrder)
     _account: "AccountAudit | None" = None
     _found: list[Finding] = field(default_factory=list)
@@ -82,7 +81,7 @@ class ExportAudit:
         """
         self._order.take(header)
         self.header, self.lines, self._is_fold_only = header, first_line - 1, is_fold_only
-        self._day, self._checkpoint = told_day(header), told_checkpoint(header)
+        self._day, self._log = told_day(header), naming_log(header)
 
     def read(self, line: bytes) -> None:
         """Check the next line of the export against the lines before."""
@@ -135,7 +134,7 @@ class ExportAudit:
     def _take_header(self, header: HeaderLine) -> None:
         if self.header is not None:
             return
-        self.header, self._checkpoint = header, told_checkpoint(header)
+        self.header, self._log = header, naming_log(header)
         kid, _, signature = header.seal.partition(":")
         try:
             rule = self.verifier.seal_rule(HEADER_CONTEXT, header_message(header.fields), kid=kid, signature=signature)
@@ -156,7 +155,7 @@ class ExportAudit:
             ledger = "" if self.header is None else self.header.ledger
             name = Uid(uid) if self.uid is None else self.uid
             mode = {"is_full": self.is_full, "is_fold_only": self._is_fold_only}
-            self._account = AccountAudit(ledger, name, self.verifier, self.now, self._day, self._checkpoint, **mode)
+            self._account = AccountAudit(ledger, name, self.verifier, self.now, self._day, self._log, **mode)
         return self._account
 
     def _leave_account(self) -> None:
@@ -185,7 +184,7 @@ class AccountAudit:
         verifier: Verifier,
         now: Millis,
         day: DayStatement | None = None,
-        checkpoint: Checkpoint | None = None,
+        log: NamingLog | None = None,
         *,
         is_full: bool,
         is_fold_only: bool,
@@ -193,7 +192,7 @@ class AccountAudit:
         past = ArchivePast()
         self.redacted = 0
         self._now = now
-        self._checkpoint = checkpoint
+        self._log = log
         self._journal = JournalAudit.of(ledger, uid, past, verifier)
         self._journal.are_signatures_checked = is_full
         self._journal.is_fold_only = is_fold_only
@@ -235,7 +234,7 @@ class AccountAudit:
             body = self._journal.follow(line)
             if line.redaction is not None:
                 self.redacted += 1
-                check_places(line, self._checkpoint, self._journal.findings.report)
+                check_places(line, self._log, self._journal.findings.report)
             if line.seq == self._closed.seq:
                 self._closed.meet()
             if line.note is not None and not is_bound_by(body or {}, line.note._asdict()):

@@ -13,7 +13,6 @@ from shared.kernel.ids import Uid
 from shared.ledger.findings import Finding, Findings
 from shared.ledger.journal_audit import JournalAudit
 from shared.ledger.keys import Verifier, from_base64
-from shared.ledger.log.checkpoints import Checkpoint
 from shared.ledger.log.leaves import InvalidLeaf, entry_leaf, read_typed_leaf
 from shared.ledger.log.merkle import HASH_BYTES, leaf_hash
 from shared.ledger.past import MemoryPast
@@ -28,7 +27,7 @@ from shared.ledger.verify.grammar import (
     parse_unchecked_entry,
 )
 from shared.ledger.verify.log_lines import GapLine, LeafLine, LoggedLine, RunsLine
-from shared.ledger.verify.redacted_entries import check_places, told_checkpoint
+from shared.ledger.verify.redacted_entries import NamingLog, check_places, naming_log
 
 LEAF_RULE = "leaf"
 AddLeaf = Callable[[int, bytes], None]
@@ -68,7 +67,7 @@ class LogExportAudit:
     finished: list[tuple[str, int]] = field(default_factory=list)
     leaves: list[LeafRun] = field(default_factory=list)
     _ledger: str = ""
-    _checkpoint: Checkpoint | None = None
+    _log: NamingLog | None = None
     _is_fold_only: bool = False
     _account: "LoggedAccountAudit | None" = None
     _known: set[str] = field(default_factory=set)
@@ -84,7 +83,7 @@ class LogExportAudit:
     def go_on_behind(self, header: HeaderLine, first_line: int, *, is_fold_only: bool) -> None:
         """Go on with line `first_line`, which begins an account or the other leaves. The header was checked before."""
         self._ledger, self.lines, self._is_fold_only = header.ledger, first_line - 1, is_fold_only
-        self._checkpoint = told_checkpoint(header)
+        self._log = naming_log(header)
 
     def read(self, line: bytes) -> None:
         """Check the next line against the lines before."""
@@ -110,7 +109,7 @@ class LogExportAudit:
             account.follow(record)
             if record.redaction is not None:
                 self.redacted += 1
-                check_places(record, self._checkpoint, account.report)
+                check_places(record, self._log, account.report)
         elif type(record) is RunsLine:
             self._take_runs(record)
         elif type(record) is LoggedLine:

@@ -1,6 +1,10 @@
 """Check of a redacted entry in an export: the checkpoint's tree has the entry, and behind it the snapshot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
 
 from shared.ledger.keys import from_base64
 from shared.ledger.log.checkpoints import Checkpoint, parse_checkpoint
@@ -15,21 +19,44 @@ Report = Callable[[int, str, str], None]
 """Function that reports a finding: seq, rule and detail."""
 
 
-def told_checkpoint(header: HeaderLine) -> Checkpoint | None:
-    """Return the checkpoint of a header, None if the header has none that can be read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamingLog:
+    """Log that names snapshots: the checkpoint, and for each retired key the index of the leaf that retired the key."""
+
+    checkpoint: Checkpoint
+    retired: Mapping[str, int]
+
+
+def naming_log(header: HeaderLine) -> NamingLog | None:
+    """Return the log of a header, None if the header has no checkpoint that can be read."""
     if header.checkpoint is None:
         return None
     try:
-        return parse_checkpoint(parse_note(header.checkpoint).text)
+        checkpoint = parse_checkpoint(parse_note(header.checkpoint).text)
     except MalformedNote:
         return None
+    return NamingLog(checkpoint=checkpoint, retired=dict(_retirements(header)))
 
 
-def check_places(line: EntryLine, checkpoint: Checkpoint | None, report: Report) -> None:
-    """Report a redacted entry of which the checkpoint's log does not have the entry, or the snapshot behind it."""
+def _retirements(header: HeaderLine) -> Iterator[tuple[str, int]]:
+    """Yield each retired key with the index of its leaf. Entries that cannot be read are findings of the header."""
+    for leaf in () if header.log is None else header.log.keys:
+        try:
+            body: Any = orjson.loads(leaf.body)
+            if body["kind"] == "retired":
+                yield str(body["kid"]), leaf.index
+        except (KeyError, TypeError, ValueError):
+            continue
+
+
+def check_places(line: EntryLine, log: NamingLog | None, report: Report) -> None:
+    """Report a redacted entry of which the log does not have the entry, or the snapshot behind the entry.
+
+    The log has the snapshot before the leaf that retired the key of the seal.
+    """
     assert line.redaction is not None, "the body is gone"
     assert line.places is not None, "the body is gone"
-    if checkpoint is None:
+    if log is None:
         report(line.seq, RULE, "the export has no checkpoint of a log that names the snapshot")
         return
     entry, snapshot = line.places
@@ -42,10 +69,13 @@ def check_places(line: EntryLine, checkpoint: Checkpoint | None, report: Report)
         report(line.seq, RULE, str(error))
         return
     for data, place, name in leaves:
-        if not _has(checkpoint, data, place):
+        if not _has(log.checkpoint, data, place):
             report(line.seq, RULE, f"the log does not have the {name} at this place")
     if snapshot.index <= entry.index:
         report(line.seq, RULE, "the log has the snapshot before the entry")
+    kid = line.redaction.seal.partition(":")[0]
+    if snapshot.index > log.retired.get(kid, snapshot.index):
+        report(line.seq, RULE, f"the log has the snapshot behind the end of key {kid}")
 
 
 def _has(checkpoint: Checkpoint, data: bytes, place: LeafPlace) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.kernel.canonical import canonical
 from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import Delete, OutcomeUnknown, Patch, Put
 from shared.ledger.errors import (
@@ -19,6 +20,7 @@ from shared.ledger.errors import (
 )
 from shared.ledger.history import EntryFilter
 from shared.ledger.keys import REDACTION_CONTEXT
+from shared.ledger.log.sequencer import Sequencer
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf, typed_leaf_path
 from shared.ledger.redaction_store import redaction_path
 from shared.ledger.redactions import leaf_body, leaf_name
@@ -28,6 +30,7 @@ from shared.sagas.metering.call_journal import CONVERSATION, CallJournal, CallSe
 from shared.sagas.metering.stop_requests import EVERYBODY
 from tests.support import books as ask
 from tests.support.faults import Crash, FaultyDocuments
+from tests.support.logged_accounts import sign_head
 from tests.support.logged_exports import ANN
 from tests.support.redactions import EVE, RedactingLedger
 
@@ -278,6 +281,35 @@ def test_the_log_takes_no_snapshot_that_a_retired_key_sealed(world: RedactingLed
     queued = read_leaf(world.documents, "forged")
     assert queued is not None
     assert (queued.index is not None) is is_logged
+
+
+def test_an_export_shows_a_snapshot_that_was_logged_behind_its_keys_end(world: RedactingLedger) -> None:
+    _unnamed(world, 3)
+    stored = world.documents.get(redaction_path(EVE, 3))
+    assert stored is not None
+    statement = str(stored.data["statement"])
+    told = json.loads(statement)
+    told["redacted"]["at"] = 0
+    early = canonical(told).decode()
+    seal = f"old:{world.services.credits.keys.sign(REDACTION_CONTEXT, early.encode(), 'old')}"
+    fields = {"statement": early, "seal": seal}
+    name = leaf_name("demo-test", EVE, 3)
+    world.documents.commit(
+        [
+            Patch(redaction_path(EVE, 3), fields),
+            Patch(world.entry(EVE, 3).path, fields),
+            queue_leaf("snapshot", name, leaf_body(early, seal), world.fleet.clock.now()),
+        ]
+    )
+    lax = Sequencer(world.documents, world.ledger.check_links, world.fleet.clock)
+    lax.append([], [typed_leaf_path(name)])
+    sign_head(world.documents)
+    [found] = world.ledger.verify(EVE)
+    assert (found.seq, found.rule, found.detail) == (
+        3,
+        "redaction",
+        "the log has the snapshot behind the end of key old",
+    )
 
 
 def test_calls_are_found_beside_redacted_entries(world: RedactingLedger) -> None:
