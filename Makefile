@@ -78,7 +78,7 @@ rotation: setup  ## the signing key replaced during 10,000 operations on three i
 soak: setup  ## rotations and every job of every minute while eight writers run, for an hour; SECONDS=…
 	@exec $(PYTHON) -m tests.rotation 2000 20 $(or $(SECONDS),3600)
 
-.PHONY: faults simulate mutate history outage log
+.PHONY: faults simulate mutate history outage books log
 ACCOUNTS ?= 1000
 FIRST ?= 0
 SEEDS ?= 1000
@@ -99,6 +99,10 @@ history: setup  ## random accounts rebuilt from the pages of their history alone
 
 outage: setup  ## an hour without triggers at 50 entries a second, healed by the sweep of the relay; WAITING=…
 	@exec $(PYTHON) -m tests.relaying $(WAITING)
+
+# A year of many accounts under faults: the figures of the platform equal the fold of all journals.
+books: setup  ## a year of 1,000 accounts under faults: figures equal the fold of all journals; ACCOUNTS=… SEED=…
+	@exec $(PYTHON) -m tests.figuring $(or $(ACCOUNTS),1000) $(or $(SEED),1)
 
 log: setup  ## 100,000 entries into the log by two sequencers that are killed 100 times; ENTRIES=… KILLS=…
 	@exec $(PYTHON) -m tests.sequencing $(ENTRIES) $(KILLS)

@@ -1,9 +1,90 @@
-"""A naive fold of journals into figures, entry by entry, to compare the stored figures with."""
+"""A platform whose accounts live journals step by step, and a naive fold to compare the stored figures with."""
 
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from shared.kernel.clock import DAY
+from shared.kernel.documents import Query
+from shared.kernel.ids import Uid
+from shared.ledger.log.figure_documents import stored_day, stored_figure_head
+from shared.ledger.log.figures import DayFigures
+from shared.ledger.log.head import HEAD_PATH
+from shared.ledger.log.rounds import Visit
+from shared.sagas.accounts.figure_sweep import FigureSweep
+from shared.sagas.engine.jobs import JobRun
+from tests.support.faults import FaultyDocuments
+from tests.support.sequencing import LogWorld
+from tests.unit.ledger.test_accounting import month
+
+MODELS = ("gpt-4o-mini", "claude-haiku", "")
+CHAINED = {"v", "ledger", "uid", "seq", "prev", "kind", "op", "kid"}
+SHARDS = Query(collection="shards", group=True, limit=5_000)
+
+
+def lived(seed: int, later: int = 0) -> list[dict[str, Any]]:
+    """The bodies of a month, with models, versions of prices and tokens on charges."""
+    dice, bodies = random.Random(seed), month(seed)
+    for body in bodies:
+        body["at"] += later or seed * 3 * DAY
+        if body["kind"] == "charge" and dice.random() < 0.8:
+            body["about"] = {"purpose": "chat", "model": dice.choice(MODELS), "price_version": dice.choice("12")}
+            body["about"] |= dice.choice(({}, {"markup_percent": "20"}))
+            body["usage"] = {"input_tokens": dice.randrange(900), "output_tokens": dice.randrange(90)}
+    return bodies
+
+
+@dataclass
+class Platform(LogWorld):
+    """A log whose accounts live the journals step by step."""
+
+    journals: Mapping[Uid, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.lived: dict[Uid, list[dict[str, Any]]] = {uid: [] for uid in self.journals}
+
+    def live(self, uid: Uid, count: int) -> None:
+        """Store the next entries of a journal."""
+        known = len(self.lived[uid])
+        bodies = self.journals[uid][known : known + count]
+        writes = [self.mill.entry_write(uid, body["kind"], **_facts(body)) for body in bodies]
+        if writes:
+            self.store.commit(writes)
+        self.lived[uid] += bodies
+
+    def round(self, documents: FaultyDocuments | None = None) -> None:
+        """Let a sequencer append what the accounts have."""
+        visits = [Visit(uid=uid, seq=len(bodies)) for uid, bodies in self.lived.items() if bodies]
+        self.sequencer(documents).append(visits)
+
+    def figures(self) -> Mapping[str, DayFigures]:
+        """The figures as readers add them up."""
+        head = stored_figure_head(self.store.get(HEAD_PATH))
+        days = dict(head.days)
+        for document in self.store.query(SHARDS):
+            day = document.path.split("/")[1]
+            days[day] = days.get(day, DayFigures()) + stored_day(day, document, head.generation).figures
+        return {day: figures for day, figures in days.items() if figures != DayFigures()}
+
+    def is_whole(self) -> bool:
+        return stored_figure_head(self.store.get(HEAD_PATH)).is_whole
+
+    def count_all(self) -> None:
+        """Run the day's job twice: what a run finds broken, the next one counts again."""
+        for _ in range(2):
+            FigureSweep(self.store, self.alerts).sweep(JobRun("", self.clock, 60.0))
+
+
+def _facts(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in CHAINED}
+
+
+def check_figures(platform: Platform) -> None:
+    assert told(platform.figures()) == naive(platform.lived)
 
 
 def naive(journals: Mapping[Any, Iterable[Mapping[str, Any]]]) -> dict[str, Counter]:
@@ -71,7 +152,7 @@ def _names(figures: Any) -> Counter:
     counts.update({("flow", *row): amount for row, amount in figures.flows.items()})
     for row, sums in figures.uses.items():
         counts.update({("use", *row, name): getattr(sums, name) for name in sums.__slots__})
-    for month, sums in figures.cohorts.items():
-        counts.update({("cohort", month, name): getattr(sums, name) for name in sums.__slots__})
+    for cohort, sums in figures.cohorts.items():
+        counts.update({("cohort", cohort, name): getattr(sums, name) for name in sums.__slots__})
     counts.update({name: getattr(figures.accounts, name) for name in figures.accounts.__slots__})
     return counts
