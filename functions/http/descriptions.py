@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from functions.http import figure_descriptions, status_descriptions
+from functions.http import figure_descriptions, search_descriptions, status_descriptions
 from shared.payments.providers import PROVIDERS
 from shared.sagas.agents.toolbox import scopes_in_words
 
@@ -171,11 +171,13 @@ BY_SCHEMA: Mapping[str, str] = {
     "TitleOut.cost": "Credits that finding the title cost.",
     "UserOut.roles": "The roles that the user holds now.",
     **figure_descriptions.BY_SCHEMA,
+    **search_descriptions.BY_SCHEMA,
     **status_descriptions.BY_SCHEMA,
 }
 """Descriptions of `Schema.field`; they win over those by name."""
 
 BY_NAME: Mapping[str, str] = {
+    "q": "The name to search for.",
     "above_input_tokens": "The prices hold for calls with more input tokens than this.",
     "account": "What the account holds and whether it may spend.",
     "act": "What was done, such as `refund` or `put_model`.",

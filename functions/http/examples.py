@@ -288,6 +288,7 @@ OF_NAME: Mapping[str, Any] = {
     "address": "evm:12",
     "network": "base",
     "format": "csv",
+    "q": USER,
     "refund_id": "refund_0123456789abcdef01234567",
     "task_id": IMAGE_TASK,
     "link": "link_example",

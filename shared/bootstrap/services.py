@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.operators import Operators
     from shared.sagas.engine.jobs import Jobs
     from shared.sagas.metering.stop_calls import StopCalls
+    from shared.sagas.search.lookup import Lookup
 
 
 class Services:
@@ -71,6 +72,13 @@ class Services:
         return Operators(
             self.ports.identity(), self.users.profiles, self.credits.ledger, self.users.audit, self.models.catalogue.put
         )
+
+    @part
+    def lookup(self) -> "Lookup":
+        """Build the search of operators for anything by its name."""
+        from shared.sagas.search.lookup import Lookup
+
+        return Lookup(self.ports.documents(), self.ports.identity(), self.users.audit)
 
     @part
     def leaving(self) -> "Leaving":

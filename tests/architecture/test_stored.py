@@ -435,6 +435,7 @@ def _operate(services, admin, uid):
     services.operators.unfreeze(admin, uid, "not odd")
     services.operators.set_roles(admin, uid, frozenset({"support"}))
     services.operators.audit(None, 20)
+    services.lookup.find(admin, "abcd")
     services.credits.losses.bear(
         uid, operation=operation_id("life", "loss"), cause="provider_failed", amount=1, model="m1"
     )

@@ -1,0 +1,1 @@
+"""Search of operators for anything by its name."""
