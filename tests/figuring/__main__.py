@@ -30,11 +30,14 @@ def year(accounts: int, seed: int) -> int:
             platform.live(uid, dice.randrange(1, 60))
         _rounds(platform, dice)
         if rounds % CHECK_EVERY == 0:
-            platform.round()
+            while platform.waiting:
+                platform.round()
             check_figures(platform)
         if dice.random() < 1 / CHECK_EVERY:
             FigureCount(platform.store).begin_again()
             platform.count_all()
+    while platform.waiting:
+        platform.round()
     platform.count_all()
     check_figures(platform)
     return sum(map(len, platform.lived.values()))

@@ -14,6 +14,7 @@ from shared.ledger.log.figure_documents import stored_day, stored_figure_head
 from shared.ledger.log.figures import DayFigures
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.rounds import Visit
+from shared.ledger.log.sequencer import VISITS_MAX
 from shared.sagas.accounts.figure_sweep import FigureSweep
 from shared.sagas.engine.jobs import JobRun
 from tests.support.faults import FaultyDocuments
@@ -42,6 +43,7 @@ class Platform(LogWorld):
     """A log whose accounts live the journals step by step."""
 
     journals: Mapping[Uid, list[dict[str, Any]]] = field(default_factory=dict)
+    waiting: set[Uid] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,11 +57,13 @@ class Platform(LogWorld):
         if writes:
             self.store.commit(writes)
         self.lived[uid] += bodies
+        self.waiting.add(uid)
 
     def round(self, documents: FaultyDocuments | None = None) -> None:
-        """Let a sequencer append what the accounts have."""
-        visits = [Visit(uid=uid, seq=len(bodies)) for uid, bodies in self.lived.items() if bodies]
-        self.sequencer(documents).append(visits)
+        """Let a sequencer append what accounts have, of at most 200 accounts."""
+        visits = [Visit(uid=uid, seq=len(self.lived[uid])) for uid in sorted(self.waiting)[:VISITS_MAX]]
+        report = self.sequencer(documents).append(visits)
+        self.waiting -= {visit.uid for visit in visits} - {visit.uid for visit in report.rest}
 
     def figures(self) -> Mapping[str, DayFigures]:
         """The figures as readers add them up."""
