@@ -47,6 +47,11 @@ ENTRIES_PER_VISIT = 200
 """Most entries of an account in a round with many accounts."""
 READ_TOGETHER = 400
 """Documents that one call reads."""
+AHEAD_MAX = 1_000_000
+"""Most leaves that a position can be newer than a head that was rolled back behind the last checkpoint: some minutes.
+
+A position beyond that is broken, and stops the account alone.
+"""
 ATTEMPTS_MAX = 6
 PAUSE_SECONDS = 0.1
 COMMIT_SECONDS = 30.0
@@ -110,7 +115,7 @@ class Sequencer:
                 plan = RoundPlan(head=self._head(stored), books=_books(stored), figures=stored_figure_head(stored))
                 return self._committed(self._planned(plan, visits, leaves), stored)
             except _HeadMoved as moved:
-                self._check_head(stored, moved.rule)
+                self._check_head(stored, moved.rule, moved.uid)
             except PreconditionFailed:
                 log("log_commit_lost", "WARNING")
             except OutcomeUnknown:
@@ -173,8 +178,8 @@ class Sequencer:
                 continue
             if position.end <= plan.head.size:
                 positions[visit.uid] = position
-            elif self._is_true(position):
-                raise _HeadMoved("behind")
+            elif position.end <= plan.head.size + AHEAD_MAX and self._is_true(position):
+                raise _HeadMoved("behind", visit.uid)
             else:
                 plan.faults[visit.uid] = ParkedAt(seq=0, rule=POSITION_RULE)
         return positions
@@ -264,12 +269,15 @@ class Sequencer:
         if self._all([tile_path(*place) for place in tiles]):
             self._check_head(stored, "tile")
 
-    def _check_head(self, stored: Document | None, rule: str) -> None:
-        """Raise LogBroken unless the head has changed since it was read."""
+    def _check_head(self, stored: Document | None, rule: str, uid: Uid | None = None) -> None:
+        """Raise LogBroken unless the head has changed since it was read. `uid`: the account whose position told."""
         again = self._documents.get(HEAD_PATH)
         before, after = (None if each is None else each.version for each in (stored, again))
         if before == after:
-            raise LogBroken(rule, "The head of the log is older than its tiles and positions: it was rolled back.")
+            told = "" if uid is None else f" The position of the account {uid} is newer."
+            raise LogBroken(
+                rule, f"The head of the log is older than its tiles and positions: it was rolled back.{told}"
+            )
 
     def _all(self, paths: Iterable[str]) -> dict[str, Document]:
         """Return the documents that exist, by path."""
@@ -290,9 +298,9 @@ def _books(stored: Document | None) -> LedgerBooks:
 class _HeadMoved(Exception):
     """A position that is newer than the head as read."""
 
-    def __init__(self, rule: str) -> None:
+    def __init__(self, rule: str, uid: Uid) -> None:
         super().__init__(rule)
-        self.rule = rule
+        self.rule, self.uid = rule, uid
 
 
 def _entries_in(found: Mapping[str, Document], uid: Uid, seqs: Sequence[int]) -> dict[int, StoredEntry]:

@@ -3,6 +3,7 @@
 import random
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -12,9 +13,9 @@ from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.head import HEAD_PATH, LogBroken, tile_path
-from shared.ledger.log.position import ParkedAt, Run, page_path, position_path, stored_position
+from shared.ledger.log.position import ParkedAt, Run, page_path, position_data, position_path, stored_position
 from shared.ledger.log.rounds import Visit
-from shared.ledger.log.sequencer import LogBusy
+from shared.ledger.log.sequencer import AHEAD_MAX, LogBusy
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf, typed_leaf_path
 from shared.ledger.markers import announced_seq, marker_path
 from shared.platform.versioned.documents import VersionedDocuments
@@ -308,6 +309,20 @@ def rolled_back(world, count):
     world.mill.grow([ADA, BEN], count)
     world.sequencer().append(visits(world, ADA, BEN))
     world.store.commit([Put(HEAD_PATH, old.data)])
+
+
+@pytest.mark.parametrize("index", [2**62, 2**63 - 1, AHEAD_MAX + 7])
+def test_position_far_beyond_the_head_parks_its_account_alone(index):
+    world = grown(3)
+    position = stored_position(ADA, world.store.get(position_path(ADA)))
+    runs = (*position.runs[:-1], Run(position.runs[-1].seq, index))
+    world.store.commit([Put(position_path(ADA), position_data(replace(position, runs=runs)))])
+    world.mill.grow([ADA, BEN], 2)
+
+    report = world.sequencer().append(visits(world, ADA, BEN))
+
+    assert report.faults == {ADA: ParkedAt(seq=0, rule="position")}
+    assert report.moved == {BEN}
 
 
 def test_head_behind_a_position_is_refused():
