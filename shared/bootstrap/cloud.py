@@ -1,5 +1,6 @@
 """Adapters of Firebase and Google Cloud, and of the providers that this backend calls."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
     `alerts` replaces the alerts by Pub/Sub, also for the adapters that raise alerts themselves.
     """
     publisher = Once(lambda: LatePublisher(lambda: _publisher(settings)))
-    alerted = alerts or Once(lambda: _alerts(publisher()))
+    alerted = alerts or Once(lambda: _alerts(publisher(), documents, clock))
     documents = Once(lambda: _documents(settings))
     upstreams = Once(lambda: upstreams_of(settings, alerted()))
     return Ports(
@@ -202,10 +203,23 @@ def _derivations() -> "tuple[Derivation, Derivation]":
     return CoincurveDerivation(), EmbitDerivation()
 
 
-def _alerts(publisher: Publisher) -> Alerts:
+def _alerts(publisher: Publisher, documents: Callable[[], Documents], clock: Clock) -> Alerts:
+    """Return the alerts of this instance. Reports that wait are written when the process ends."""
+    import atexit
+
+    from shared.kernel.alert_book import AlertBook
     from shared.platform.pubsub.alerts import PublishedAlerts
 
-    return PublishedAlerts(publisher)
+    book = AlertBook(documents, clock, _run_later)
+    atexit.register(book.flush)
+    return PublishedAlerts(publisher, book)
+
+
+def _run_later(seconds: float, work: Callable[[], None]) -> None:
+    """Run `work` after these seconds in a thread that does not keep the process alive."""
+    timer = threading.Timer(seconds, work)
+    timer.daemon = True
+    timer.start()
 
 
 def upstreams_of(settings: Settings, alerts: Alerts) -> "Mapping[str, OpenAIUpstream]":

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 def memory(settings: Settings, clock: Clock) -> Ports:
     """Return ports to adapters in this process. All data is lost when the process ends."""
     chains = Once(lambda: _chains(settings, clock))
+    documents = Once(_documents)
     return Ports(
-        documents=Once(_documents),
+        documents=documents,
         identity=Once(lambda: _identity(settings, clock)),
         domain_lists=Once(_domain_lists),
         chat_model=Once(_chat_model),
@@ -49,7 +50,7 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         price_sources=Once(lambda: _price_sources(clock)),
         facilitator=Once(lambda: _facilitator(settings, chains)),
         derivations=Once(_derivations),
-        alerts=Once(_alerts),
+        alerts=Once(lambda: _alerts(documents, clock)),
     )
 
 
@@ -180,7 +181,14 @@ def _derivations() -> "tuple[Derivation, Derivation]":
     return CoincurveDerivation(), EmbitDerivation()
 
 
-def _alerts() -> Alerts:
+def _alerts(documents: Callable[[], Documents], clock: Clock) -> Alerts:
+    from shared.kernel.alert_book import AlertBook
     from shared.platform.memory.alerts import MemoryAlerts
 
-    return MemoryAlerts()
+    return MemoryAlerts(AlertBook(documents, clock, _run_if_due))
+
+
+def _run_if_due(seconds: float, work: Callable[[], None]) -> None:
+    """Run `work` at once unless it is for later: a process in memory has no threads, and `flush` does the rest."""
+    if not seconds:
+        work()

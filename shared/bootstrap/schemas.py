@@ -58,6 +58,7 @@ SCHEMAS: Schemas = {
     "agent_tasks/*/files": Schema(),
     "agent_tasks/*/steps": _split_from("body"),
     "agent_wallets": Schema(),
+    "alerts": Schema(),
     "answers": Schema(),
     "api_keys": Schema(),
     "audit": Schema(),

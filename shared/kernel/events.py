@@ -40,7 +40,18 @@ class Alerts(Protocol):
     """Port to the operators, for events that a person must look at."""
 
     def alert(self, event: str, **fields: Field) -> None:
-        """Alert operators now. Never raises, since an alert must not break the work that reports a fault."""
+        """Alert operators now. Never raises, since an alert must not break the work that reports a fault.
+
+        `shared.kernel.alert_kinds` names the fields that tell one trouble from another of the same event.
+        """
+        ...
+
+    def resolve(self, event: str, **fields: Field) -> None:
+        """End the open alert of a trouble that is over, if there is one. Never raises.
+
+        `fields` are those that tell the trouble. Reads a document, so call this when the trouble ends, not after each
+        success.
+        """
         ...
 
 

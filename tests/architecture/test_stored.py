@@ -25,6 +25,7 @@ from shared.ai.tokens import Usage
 from shared.bootstrap import MEMORY_ENVIRONMENT, in_memory
 from shared.bootstrap.migrations import MIGRATIONS
 from shared.bootstrap.schemas import SCHEMAS
+from shared.kernel.alert_book import AlertBook
 from shared.kernel.clock import MINUTE
 from shared.kernel.deadline import NEVER
 from shared.kernel.documents import Query
@@ -500,9 +501,16 @@ def _leave(services, uid):
     assert services.credits.days.path(uid) is not None
     assert [*LogExport(services.ports.documents(), services.credits.keys, "test").lines(10)]
     services.credits.watch.found(uid, 1, "hash")
+    _alert(services)
     services.leaving.leave(uid)
     services.clock.advance(2 * DAY)
     services.jobs.run_schedule("every_minute")
+
+
+def _alert(services):
+    book = AlertBook(services.ports.documents, services.clock, lambda _, write: write())
+    book.note("log_behind", {"lag_ms": 1})
+    book.resolve("log_behind", {})
 
 
 def _owe(services, uid):

@@ -114,6 +114,7 @@ SERVER_ONLY = tuple(
         "crypto_refund_addresses/{id}",
         "crypto_state/{id}",
         "customers/{id}",
+        "alerts/{id}",
         "dead_events/{id}",
         "effects/{id}",
         "expectations/{id}",

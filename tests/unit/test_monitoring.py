@@ -1,5 +1,6 @@
 """Metrics, policies, channel and budget: each alert of ours reaches a person, and every filter finds real lines."""
 
+import ast
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from flask import Request
 from emulator.cloud import monitoring
 from functions import schedules
 from shared.bootstrap import in_memory
+from shared.kernel.alert_kinds import ALERT_KINDS, GOOD_NEWS, LOGGED_ONLY
 from shared.kernel.events import log
 from shared.platform.pubsub.alerts import PublishedAlerts
 from tests.api.world import World
@@ -54,6 +56,41 @@ CONDITION_FIELDS = {
     },
     "conditionAbsent": {"filter", "aggregations", "duration", "trigger"},
 }
+
+
+def calls_of_alert() -> list[tuple[str, set[str | None]]]:
+    """The event and the fields of each `alert("…", …)` call of all sources; None stands for fields by `**`."""
+    sources = [file.read_text() for folder in ("shared", "functions") for file in (ROOT / folder).rglob("*.py")]
+    calls = [each for text in sources for each in ast.walk(ast.parse(text)) if isinstance(each, ast.Call)]
+    return [
+        (str(each.args[0].value), {keyword.arg for keyword in each.keywords})
+        for each in calls
+        if isinstance(each.func, ast.Attribute)
+        and each.func.attr == "alert"
+        and each.args
+        and isinstance(each.args[0], ast.Constant)
+    ]
+
+
+def test_the_register_of_alerts_is_that_of_the_code():
+    assert alerts_of_the_code() == sorted(ALERT_KINDS.keys() | GOOD_NEWS.keys() | LOGGED_ONLY)
+    assert set(GOOD_NEWS.values()) <= {name for name, kind in ALERT_KINDS.items() if kind.ends == "alone"}
+
+
+def test_each_call_of_an_alert_says_its_subject():
+    calls = calls_of_alert()
+
+    assert len(calls) > 30
+    for event, fields in calls:
+        subject = ALERT_KINDS[GOOD_NEWS.get(event, event)].subject
+        assert not subject or None in fields or fields & set(subject), event
+
+
+def test_what_ends_itself_is_resolved_by_the_code():
+    sources = [file.read_text() for folder in ("shared", "functions") for file in (ROOT / folder).rglob("*.py")]
+    resolved = {name for text in sources for name in re.findall(r"\bresolve\(\s*\"(\w+)\"", text)}
+
+    assert resolved | set(GOOD_NEWS.values()) == {name for name, kind in ALERT_KINDS.items() if kind.ends == "alone"}
 
 
 def alerts_of_the_code() -> list[str]:

@@ -218,11 +218,13 @@ class CoinAvailability:
         return 0 <= age < LOOK_LIFETIME and last.keys() == self._networks.keys() and is_of_ours == listed
 
     def _tell(self, states: States, last: States) -> None:
-        """Alert operators of each mismatch that the last look did not have."""
+        """Alert operators of mismatches that the last look did not have, and end the alerts of those that are over."""
         for name, state in states.items():
             before = last.get(name)
             if state.mismatch and (before is None or before.mismatch != state.mismatch):
                 self._alerts.alert("crypto_network_mismatch", network=name, reason=state.mismatch)
+            if before is not None and before.mismatch and not state.mismatch:
+                self._alerts.resolve("crypto_network_mismatch", network=name)
 
 
 def is_halted(network: Network, head: Block, now: Millis) -> bool:

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.kernel.alert_book import AlertBook
+from shared.kernel.alert_kinds import GOOD_NEWS
 from shared.kernel.events import Field
 
 
@@ -16,16 +18,26 @@ class Alert:
 
 
 class MemoryAlerts:
-    """Alerts that are all stored."""
+    """Alerts that are all stored, in this process and in the book of alerts."""
 
-    def __init__(self) -> None:
+    def __init__(self, book: AlertBook | None = None) -> None:
         self._lock = threading.Lock()
         self._raised: list[Alert] = []
+        self._book = book
 
     def alert(self, event: str, **fields: Field) -> None:
         """Store the alert; see `Alerts.alert`."""
         with self._lock:
             self._raised.append(Alert(event, fields))
+        if event in GOOD_NEWS:
+            self.resolve(GOOD_NEWS[event], **fields)
+        elif self._book is not None:
+            self._book.note(event, fields)
+
+    def resolve(self, event: str, **fields: Field) -> None:
+        """End the alert of a trouble that is over; see `Alerts.resolve`."""
+        if self._book is not None:
+            self._book.resolve(event, fields)
 
     @property
     def raised(self) -> list[Alert]:

@@ -67,6 +67,7 @@ class LogSweep:
         self._documents = documents
         self._sequencer = sequencer
         self._alerts = alerts
+        self._is_behind = False
         self._clock = clock
 
     def sweep(self, run: JobRun) -> None:
@@ -98,10 +99,17 @@ class LogSweep:
         except LogBroken as error:
             self._alerts.alert("log_broken", rule=str(error.params["rule"]), detail=error.detail)
         finally:
-            if turn.lag > LAG_MAX:
-                self._alerts.alert("log_behind", lag_ms=turn.lag)
+            self._tell_lag(turn.lag)
             run.done += turn.entries
             run.cursor = replace(turn.walk.cursor, place=turn.waiting.place).text()
+
+    def _tell_lag(self, lag: Millis) -> None:
+        """Alert operators of a late log, and end the alert when this instance sees that the log has caught up."""
+        if lag > LAG_MAX:
+            self._alerts.alert("log_behind", lag_ms=lag)
+        elif self._is_behind:
+            self._alerts.resolve("log_behind")
+        self._is_behind = lag > LAG_MAX
 
 
 @dataclass(slots=True, eq=False, repr=False, kw_only=True)

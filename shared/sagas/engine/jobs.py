@@ -15,7 +15,7 @@ from shared.kernel.events import Alerts, log, log_error
 from shared.kernel.schemas import SchemaUnknown
 from shared.kernel.tracing import in_this_work
 from shared.ledger.errors import IntegrityFailed
-from shared.sagas.engine.job_board import JobBoard, JobClaims, JobEnd
+from shared.sagas.engine.job_board import JobBoard, JobClaims, JobEnd, states_in
 
 ItemT = TypeVar("ItemT", bound=str)
 Work: TypeAlias = Callable[[ItemT, Deadline], object]
@@ -216,9 +216,17 @@ class Jobs:
         for job in jobs:
             if job not in runs:
                 log("job_skipped", job=job.name)
+        failed = {name for name, state in states_in(claims.known).items() if state.last and state.last.code}
         if runs:
             self._run_all(runs, claims)
+            self._resolve({job.name for job, run in runs.items() if run.end and not run.end.code} & failed)
         return {job.name: runs[job].done if job in runs else 0 for job in jobs}
+
+    def _resolve(self, jobs: Iterable[str]) -> None:
+        """End the alerts of jobs whose last run failed and that work again."""
+        if self._alerts is not None:
+            for job in sorted(jobs):
+                self._alerts.resolve("job_broken", job=job)
 
     def _run_all(self, runs: Mapping[PeriodicJob, JobRun], claims: JobClaims) -> None:
         """Run the jobs, each on a thread, and free those that have ended.

@@ -259,6 +259,7 @@ class ProviderBooks:
     def _end(self, turn: ProviderTurn, progress: ProviderDay) -> None:
         """Store the result of the day, and alert operators of new differences."""
         text, digest = result_of(progress)
+        is_in_time = self._clock.now() - progress.until < LATE_AFTER + DAY
         state = replace(
             turn.state, last=progress.day, until=progress.until, hash=digest, progress=None, reason="", detail=""
         )
@@ -275,6 +276,8 @@ class ProviderBooks:
             )
         writes = [] if progress.is_empty else [result_write(turn.name, progress.day, text)]
         turn.state = self._books.save(turn.name, state, writes)
+        if turn.state.alerted_at and is_in_time:
+            self._alerts.resolve("provider_books_late", provider=turn.name)
         log("provider_day_compared", provider=turn.name, day=progress.day, rows=progress.rows, open=progress.open)
         self._books.delete_rows(turn.name, progress.day, progress.chunks)
 
