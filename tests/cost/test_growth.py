@@ -8,14 +8,17 @@ from tests.cost.pinned import pinned_growth
 BEHIND: frozenset[str] = frozenset()
 """Laws that are still broken."""
 
+THREADS = 0.02
+"""Difference that comes from threads: two may share a round trip, or not."""
+
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_an_act_counts_what_is_pinned_at_each_size(law: Law):
     sizes = law.measured_sizes()
 
-    assert [law.run(size).count for size in sizes] == pinned_growth()[law.name][: len(sizes)], (
-        "`python -m tests.cost pin` pins the present counts"
-    )
+    assert [law.run(size).count for size in sizes] == pytest.approx(
+        pinned_growth()[law.name][: len(sizes)], abs=THREADS
+    ), "`python -m tests.cost pin` pins the present counts"
 
 
 def test_counts_do_not_grow():
