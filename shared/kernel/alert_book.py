@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from shared.kernel.alert_records import (
+    BATCHES_KEPT,
     AlertBatch,
     AlertRecord,
     alert_id,
@@ -58,11 +59,12 @@ class AlertBook:
         self._writing = threading.RLock()
         self._pending: dict[str, list[AlertBatch]] = {}
         self._paces: dict[str, _Pace] = {}
+        self._due: dict[str, Millis] = {}
 
     def note(self, event: str, fields: Mapping[str, Field]) -> None:
         """Count a report of this trouble. The write happens later, in another thread. Never raises."""
         try:
-            wait = self._keep([report(event, fields, self._clock.now(), new_id("batch"))])
+            wait = self._keep(report(event, fields, self._clock.now(), new_id("batch")))
             if wait is not None:
                 alert = alert_id(event, subject_of(event, fields))
                 self._later(wait / SECOND, lambda: self._write(alert))
@@ -86,19 +88,28 @@ class AlertBook:
         for alert in waiting:
             self._write(alert)
 
-    def _keep(self, batches: Sequence[AlertBatch]) -> Millis | None:
-        """Add batches to those that wait. Return the time to wait for the write; None if a write will follow."""
+    def _keep(self, batch: AlertBatch) -> Millis | None:
+        """Let a report wait for its write. Return the time until the write; None if a write will follow anyway."""
         with self._lock:
-            alert, now = batches[-1].alert, self._clock.now()
-            waiting = self._pending.get(alert)
+            waiting = self._pending.get(batch.alert)
             if waiting is None and len(self._pending) >= PENDING_MAX:
                 return None
-            if waiting:
-                last = waiting[-1]
-                waiting[:] = [*waiting, *batches] if last.is_sent else [*waiting[:-1], last.joined(batches[-1])]
-                return None
-            self._pending[alert] = list(batches)
-            return max(0, self._pace(alert, now).next_at - now)
+            if not waiting:
+                self._pending[batch.alert] = [batch]
+            elif waiting[-1].is_sent and len(waiting) < BATCHES_KEPT:
+                waiting.append(batch)
+            else:
+                waiting[-1] = waiting[-1].joined(batch)
+            return self._next_wait(batch.alert, self._clock.now())
+
+    def _next_wait(self, alert: str, now: Millis) -> Millis | None:
+        """Return the time until the next write, None if one is planned. A plan whose time is long over is lost."""
+        due = self._due.get(alert)
+        if due is not None and now < due + PACE_MIN:
+            return None
+        wait = max(0, self._pace(alert, now).next_at - now)
+        self._due[alert] = now + wait
+        return wait
 
     def _pace(self, alert: str, now: Millis) -> _Pace:
         """Return the pace of an alert. A pace that has been over for long is forgotten."""
@@ -117,11 +128,12 @@ class AlertBook:
     def _write_waiting(self, alert: str) -> None:
         with self._lock:
             batches = self._pending.pop(alert, [])
+            self._due.pop(alert, None)
+            if not batches:
+                return
             now = self._clock.now()
             pace = self._pace(alert, now)
             pace.next_at, pace.step = now + pace.step, min(2 * pace.step, PACE_MAX)
-        if not batches:
-            return
         try:
             change_alert(self._documents(), alert, lambda before: _after(before, batches))
         except Exception as error:  # noqa: BLE001  # see `note`
@@ -130,13 +142,16 @@ class AlertBook:
 
     def _put_back(self, batches: Sequence[AlertBatch]) -> None:
         """Let batches wait again, before the reports that came meanwhile, and write them after the pace's time."""
+        alert = batches[0].alert
         with self._lock:
-            alert = batches[0].alert
-            came = self._pending.get(alert)
-            self._pending[alert] = [*batches, *(came or ())]
-            wait = self._pace(alert, self._clock.now()).step
-        if came is None:
+            self._pending[alert] = [*batches, *self._pending.get(alert, ())]
+            wait = self._next_wait(alert, self._clock.now())
+        if wait is None:
+            return
+        try:
             self._later(wait / SECOND, lambda: self._write(alert))
+        except RuntimeError as error:  # no thread starts at the end of the process
+            log_error("alert_not_written", error, alert=batches[0].event)
 
 
 def change_alert(documents: Documents, alert: str, change: ChangeRecord) -> AlertRecord | None:

@@ -22,7 +22,7 @@ BATCHES_KEPT = 20
 RESOLVED_LIFETIME: Millis = 400 * DAY
 """Time for which a resolved alert is kept."""
 PLAIN_SUBJECT = re.compile(r"[A-Za-z0-9_.:=~-]{1,100}", re.ASCII)
-PRIVATE = re.compile(r"[^\s@]+@[^\s@]+|\b(?:sk|pk|rk|whsec|key)[-_][A-Za-z0-9_-]{8,}")
+PRIVATE = re.compile(r"[^\s@]+@[^\s@]+|\b(?:sk|rk|whsec|ics)[-_][A-Za-z0-9_-]{8,}")
 """Texts that may be addresses or keys."""
 HIDDEN = "[hidden]"
 

@@ -187,7 +187,10 @@ def test_an_alert_is_a_log_line_and_a_message(capsys: pytest.CaptureFixture[str]
     line = json.loads(capsys.readouterr().out)
     assert (line["severity"], line["event"], line["seq"]) == ("CRITICAL", "integrity_failed", 7)
     assert publisher.on("alerts") == [
-        TopicMessage(topic="alerts", data={"event": "integrity_failed", "uid": "ann", "seq": 7})
+        TopicMessage(
+            topic="alerts",
+            data={"event": "integrity_failed", "alert": "integrity_failed:ann", "uid": "ann", "seq": 7},
+        )
     ]
 
 

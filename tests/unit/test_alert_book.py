@@ -8,7 +8,7 @@ import pytest
 
 from shared.kernel.alert_book import ATTEMPTS_MAX, AlertBook, change_alert
 from shared.kernel.alert_kinds import ALERT_KINDS
-from shared.kernel.alert_records import AlertRecord, alert_id, changed, record_in, subject_of
+from shared.kernel.alert_records import BATCHES_KEPT, AlertRecord, alert_id, bounded, changed, record_in, subject_of
 from shared.kernel.clock import SECOND
 from shared.kernel.documents import OutcomeUnknown, Query, StoreUnavailable, is_document_path
 from shared.kernel.events import Field
@@ -186,6 +186,48 @@ def test_threads_that_cannot_start_break_nothing():
     book.flush()
 
     assert documents.get("alerts/log_behind:-") is not None
+
+
+def test_a_report_writes_when_the_thread_before_never_ran(desk):
+    desk.alerts.alert("log_behind")
+    desk.later.waiting.clear()
+    desk.clock.advance(2 * SECOND)
+
+    desk.alerts.alert("log_behind")
+    desk.later.run()
+
+    assert desk.record("log_behind").count == 2
+
+
+def test_a_store_that_stays_down_keeps_few_batches(desk):
+    desk.documents.errors = [StoreUnavailable() for _ in range(40)]
+    for _ in range(40):
+        desk.alerts.alert("log_behind")
+        desk.book.flush()
+    desk.book.flush()
+
+    record = desk.record("log_behind")
+    assert record.count == 40
+    assert len(record.batches) <= BATCHES_KEPT
+
+
+def test_no_thread_at_the_end_of_the_process_breaks_nothing():
+    def refuse(seconds, work):
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    desk = Desk(Troubled(StoreUnavailable()))
+    desk.book = AlertBook(lambda: desk.documents, desk.clock, refuse)
+
+    desk.book.note("log_behind", {})
+    desk.book.flush()
+    desk.book.flush()
+
+    assert desk.record("log_behind").count == 1
+
+
+@pytest.mark.parametrize("text", ["key_registry", "unknown_key", "payment_sagas/pay_993903b45d8aa5fec6", "a @ b"])
+def test_names_of_ours_are_not_hidden(text):
+    assert bounded({"rule": text}) == {"rule": text}
 
 
 def test_an_acknowledged_alert_stays_acknowledged_when_reported_again(desk):
