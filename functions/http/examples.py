@@ -146,6 +146,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "admin_adjust": {"short": {"amount": "5", "reason": "Sorry for the broken answer."}},
     "admin_freeze": {"short": {"reason": "A stolen card."}},
     "admin_unfreeze": {"short": {"reason": "The card was not stolen."}},
+    "admin_alerts_acknowledge": {"short": {"reason": "I look into it."}},
+    "admin_alerts_resolve": {"short": {"reason": "The job runs again."}},
     "admin_redactions_redact": {"short": {"reason": "A name in an idempotency key."}},
     "admin_put_model": {
         "full": {
@@ -251,6 +253,7 @@ OPERATIONS_ON: Mapping[str, tuple[str, ...]] = {
 }
 """Operations whose `id` names a thing of the example user, by that thing."""
 
+ALERT = "job_broken:relay"
 OF_OPERATION: Mapping[str, Any] = {
     **{f"{operation}.id": thing for thing, operations in OPERATIONS_ON.items() for operation in operations},
     "openai_model.id": MODEL,
@@ -264,6 +267,11 @@ OF_OPERATION: Mapping[str, Any] = {
     "admin_users.email": "ann@example.com",
     "admin_crypto_deposits.cursor": encode_cursor("evm:12"),
     "admin_crypto_deposits.state": "review",
+    "admin_alerts_alert.id": ALERT,
+    "admin_alerts_acknowledge.id": ALERT,
+    "admin_alerts_resolve.id": ALERT,
+    "admin_alerts_alerts.state": "open",
+    "admin_alerts_alerts.cursor": encode_cursor(f"1764489600000~{ALERT}"),
     "admin_payments_payments.cursor": encode_cursor(f"1764489600000:{PAYMENT}"),
     "chat_conversations.cursor": encode_cursor(f"2026-11-30T08:00:00.000Z:{CONVERSATION}"),
     "payments_history.cursor": encode_cursor(f"1764489600000:{PAYMENT}"),

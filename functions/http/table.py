@@ -2,6 +2,7 @@
 
 from functions.http import (
     admin,
+    admin_alerts,
     admin_books,
     admin_crypto,
     admin_explain,
@@ -68,6 +69,7 @@ ROUTES: tuple[Route, ...] = (
     *admin.routes,
     *admin_journals.routes,
     *admin_explain.routes,
+    *admin_alerts.routes,
     *admin_books.routes,
     *admin_figures.routes,
     *admin_payments.routes,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shared.sagas.engine.jobs import Jobs
     from shared.sagas.metering.stop_calls import StopCalls
     from shared.sagas.search.lookup import Lookup
+    from shared.users.alert_desk import AlertDesk
 
 
 class Services:
@@ -79,6 +80,14 @@ class Services:
         from shared.sagas.search.lookup import Lookup
 
         return Lookup(self.ports.documents(), self.ports.identity(), self.users.audit)
+
+    @part
+    def alert_desk(self) -> "AlertDesk":
+        """Build the operators' view of alerts."""
+        from shared.users.alert_desk import AlertDesk
+        from shared.users.operator_acts import AdminCheck
+
+        return AlertDesk(self.ports.documents(), self.users.audit, AdminCheck(self.ports.identity()), self.clock)
 
     @part
     def leaving(self) -> "Leaving":

@@ -15,6 +15,7 @@ from functions.http.openapi import document as openapi
 from functions.http.table import ROUTES
 from shared.bootstrap import Services, in_memory
 from shared.bootstrap.jobs import JobWorkers
+from shared.kernel.alert_book import AlertBook
 from shared.kernel.documents import Put
 from shared.kernel.ids import Uid, is_safe_id
 from shared.ledger.log.merkle import leaf_hash
@@ -99,7 +100,8 @@ def fresh_laptop() -> World:
 
 
 def log_examples(world: World) -> None:
-    """A log with a full tile of leaves, the first entry of the example user among them, a checkpoint, a closed day.
+    """A log with a full tile of leaves, the first entry of the example user among them, a checkpoint, a closed day, an
+    alert.
 
     The entries of the example user are published.
     """
@@ -109,6 +111,8 @@ def log_examples(world: World) -> None:
     append_leaves(documents, [leaf_hash(b"another")] * 255)
     sign_head(documents)
     JobWorkers(world.services).days.close(JobRun("", world.clock, 60.0))
+    book = AlertBook(world.services.ports.documents, world.clock, lambda _, write: write())
+    book.note("job_broken", {"job": "relay", "code": "KeyError"})
 
 
 def make_examples_in(world: World) -> Services:

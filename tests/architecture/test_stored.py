@@ -511,6 +511,8 @@ def _alert(services):
     book = AlertBook(services.ports.documents, services.clock, lambda _, write: write())
     book.note("log_behind", {"lag_ms": 1})
     book.resolve("log_behind", {})
+    services.alert_desk.page(None, limit=1, after=None)
+    services.alert_desk.page("open", limit=1, after=(1, "log_behind:-"))
 
 
 def _owe(services, uid):
