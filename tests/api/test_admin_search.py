@@ -68,14 +68,19 @@ def test_a_name_of_nothing_finds_nothing(auditor, name):
     assert auditor.get(f"/admin/search?q={name}").json == {"items": [], "next_cursor": None}
 
 
-def test_searches_are_recorded_without_the_address(auditor, alice):
+def test_searches_are_recorded_without_addresses_and_secrets(auditor, alice):
     auditor.get(f"/admin/search?q={alice.uid}")
     auditor.get("/admin/search?q=nobody@example.com")
+    auditor.get("/admin/search?q=ics_a-secret-that-somebody-pasted")
 
     items = auditor.get("/admin/audit").json["items"]
     records = {each["target"]: each["after"] for each in items if each["act"] == "search"}
 
-    assert records == {"address": {"found": []}, alice.uid: {"found": [f"user:{alice.uid}"]}}
+    assert records == {
+        "address": {"found": []},
+        "nothing": {"found": []},
+        alice.uid: {"found": [f"user:{alice.uid}"]},
+    }
 
 
 @pytest.mark.parametrize(("role", "status"), [("user", 403), ("support", 200), ("auditor", 200), ("admin", 200)])

@@ -18,6 +18,8 @@ KEYS_MAX = 20
 LAST_FOUR = 4
 ADDRESS = "address"
 """Target on record for a search by e-mail address, which is not recorded itself."""
+NOTHING = "nothing"
+"""Target on record for a search that found nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +82,13 @@ class Lookup:
         self._audit = audit
 
     def find(self, actor: Principal, name: str) -> list[NamedObject]:
-        """Return all objects with this name. Raises StoreUnavailable."""
-        target = ADDRESS if "@" in name else name
+        """Return all objects with this name. Raises StoreUnavailable.
+
+        A name that names nothing is not recorded: it may be a secret that somebody pasted.
+        """
+        found = self._found(name)
+        target = ADDRESS if "@" in name else name if found else NOTHING
         with self._audit.recording(actor.uid, "search", target, reason=None) as act:
-            found = self._found(name)
             act.after = {"found": [f"{each.kind}:{each.id}" for each in found]}
         return found
 
