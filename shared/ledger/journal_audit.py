@@ -19,24 +19,22 @@ from shared.ledger.findings import Findings
 from shared.ledger.fold import NotApplicable
 from shared.ledger.hold_names import capture_operation
 from shared.ledger.keys import SEAL_CONTEXT, Verifier
-from shared.ledger.redactions import RULE, FoldSnapshot, Redaction, balance_postings, named_snapshot, redaction_rule
+from shared.ledger.redactions import (
+    RULE,
+    FoldSnapshot,
+    RedactedEntry,
+    Redaction,
+    balance_postings,
+    named_snapshot,
+    redaction_rule,
+)
 from shared.ledger.running_account import RunningAccount
 from shared.ledger.running_parts import PastParts, running_hold, running_lot
 
 
-class SignedEntry(Protocol):
+class SignedEntry(RedactedEntry, Protocol):
     """Entry as read, not verified yet: the fields of `StoredEntry` that an audit checks."""
 
-    @property
-    def seq(self) -> int: ...
-    @property
-    def body(self) -> str: ...
-    @property
-    def hash(self) -> str: ...
-    @property
-    def signature(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
     @property
     def schema(self) -> int: ...
     @property
