@@ -2,6 +2,7 @@
 
 import random
 import sys
+from bisect import bisect_left
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 
@@ -13,34 +14,35 @@ from tests.support.faults import Crash, FaultyDocuments
 from tests.support.figures import Platform, check_figures, lived
 
 FAULTS = (Crash(), OutcomeUnknown("lost"), PreconditionFailed())
-VISITED = 60
-"""Accounts that live on between two rounds."""
 CHECK_EVERY = 20
-YEAR = 365
+YEAR, MONTH = 365, 40
 
 
 def year(accounts: int, seed: int) -> int:
     """Let the accounts live a year. Return the number of entries. Raises AssertionError for figures that differ."""
     dice = random.Random(seed)
     journals = {Uid(f"user{number}"): lived(number, dice.randrange(YEAR) * DAY) for number in range(1, accounts + 1)}
-    platform, rounds = Platform(journals=journals), 0
-    while left := [uid for uid, bodies in platform.lived.items() if len(bodies) < len(journals[uid])]:
-        rounds += 1
-        for uid in dice.sample(left, min(VISITED, len(left))):
-            platform.live(uid, dice.randrange(1, 60))
+    times = {uid: [body["at"] for body in bodies] for uid, bodies in journals.items()}
+    platform, start = Platform(journals=journals), min(each[0] for each in times.values())
+    for number in range(YEAR + MONTH):
+        until = start + number * DAY
+        for uid in journals:
+            platform.live(uid, bisect_left(times[uid], until) - len(platform.lived[uid]))
         _rounds(platform, dice)
-        if rounds % CHECK_EVERY == 0:
-            while platform.waiting:
-                platform.round()
-            check_figures(platform)
         if dice.random() < 1 / CHECK_EVERY:
+            check_whole(platform)
             FigureCount(platform.store).begin_again()
-            platform.count_all()
+    assert all(len(platform.lived[uid]) == len(bodies) for uid, bodies in journals.items())
+    check_whole(platform)
+    return sum(map(len, journals.values()))
+
+
+def check_whole(platform: Platform) -> None:
+    """Count everything, and compare."""
     while platform.waiting:
         platform.round()
     platform.count_all()
     check_figures(platform)
-    return sum(map(len, platform.lived.values()))
 
 
 def _rounds(platform: Platform, dice: random.Random) -> None:

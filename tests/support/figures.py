@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.kernel.clock import DAY
 from shared.kernel.documents import Query
 from shared.kernel.ids import Uid
 from shared.ledger.log.figure_documents import stored_day, stored_figure_head
@@ -17,6 +16,7 @@ from shared.ledger.log.rounds import Visit
 from shared.ledger.log.sequencer import VISITS_MAX
 from shared.sagas.accounts.figure_sweep import FigureSweep
 from shared.sagas.engine.jobs import JobRun
+from tests.support.books import NOW
 from tests.support.faults import FaultyDocuments
 from tests.support.sequencing import LogWorld
 from tests.unit.ledger.test_accounting import month
@@ -26,11 +26,11 @@ CHAINED = {"v", "ledger", "uid", "seq", "prev", "kind", "op", "kid"}
 SHARDS = Query(collection="shards", group=True, limit=5_000)
 
 
-def lived(seed: int, later: int = 0) -> list[dict[str, Any]]:
-    """The bodies of a month, with models, versions of prices and tokens on charges."""
+def lived(seed: int, later: int = 0, pace: int = 1) -> list[dict[str, Any]]:
+    """The bodies of a month, or of a part of one with a faster `pace`, with models, prices and tokens on charges."""
     dice, bodies = random.Random(seed), month(seed)
     for body in bodies:
-        body["at"] += later or seed * 3 * DAY
+        body["at"] = NOW + later + (body["at"] - NOW) // pace
         if body["kind"] == "charge" and dice.random() < 0.8:
             body["about"] = {"purpose": "chat", "model": dice.choice(MODELS), "price_version": dice.choice("12")}
             body["about"] |= dice.choice(({}, {"markup_percent": "20"}))

@@ -4,7 +4,7 @@ The sequencer counts the new entries of an account whose figures are up to date.
 many in one commit, which holds the positions and the days on the versions that were read. So each entry counts once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 
 from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Document, Documents, OutcomeUnknown, PreconditionFailed, Put, Write
+from shared.kernel.errors import Unavailable
 from shared.kernel.events import log, log_error
 from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.account_documents import uid_of
@@ -19,8 +20,10 @@ from shared.ledger.document_paths import entry_path
 from shared.ledger.entries import body_hash
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.log.figure_documents import (
+    DAYS_MAX,
     FigureHead,
     FiguresBroken,
+    FiguresNewer,
     added_days,
     day_figures_path,
     stored_day,
@@ -31,6 +34,7 @@ from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.position import LogPosition, position_data, position_path, stored_position
 from shared.ledger.log.waiting import is_position, positions_behind
 from shared.ledger.stored_entries import stored_entry
+from shared.ledger.usage import day_of
 
 PAGE = 100
 """Positions of one query."""
@@ -43,9 +47,10 @@ HEAD_ATTEMPTS_MAX = 20
 
 @dataclass(slots=True, eq=False, repr=False)
 class _CountedPositions:
-    """Positions with more entries counted, and the figures of these entries by day."""
+    """Positions with more entries counted, the number of entries read, and the figures of the entries by day."""
 
     positions: list[LogPosition] = field(default_factory=list)
+    entries: int = 0
     days: dict[str, DayFigures] = field(default_factory=dict)
 
 
@@ -69,6 +74,11 @@ class FigureCount:
             self._documents.commit([broken.delete])
         return begun
 
+    def begin_beyond(self, generation: int) -> FigureHead:
+        """Begin a generation newer than this one, unless such a one has begun. Raises the errors of `begin_again`."""
+        newer = FigureHead(generation=generation).begun_again()
+        return self._change_head(lambda state: state if state.generation > generation else newer)
+
     def go_on(self, after: str, deadline: Deadline) -> str | None:
         """Count the entries of accounts behind the position's path `after`, until the deadline.
 
@@ -83,6 +93,9 @@ class FigureCount:
             except FiguresBroken as error:
                 log("figures_broken", "ERROR", path=str(error.params["path"]))
                 self.begin_again(error)
+                return ""
+            except FiguresNewer as error:
+                self.begin_beyond(error.generation)
                 return ""
             if len(found) < PAGE:
                 return None
@@ -142,32 +155,39 @@ class FigureCount:
 
         An account with a broken position or entry is passed over: the watch and the log tell of it.
         """
-        counted, left, room = _CountedPositions(), list[str](), ENTRIES_MAX
+        counted, left = _CountedPositions(), list[str]()
         for document in self._documents.get_all(paths):
             position = None if document is None else _readable(document)
             if position is None:
                 continue
-            known = position.figured.at(generation)
-            behind = position.seq - known.seq
-            if behind <= 0:
-                continue
-            if not room:
-                left.append(position_path(position.uid))
-                continue
-            bodies = self._bodies(position, known.seq, min(behind, room))
-            if bodies is None:
-                continue
-            room -= len(bodies)
             try:
-                figured, days = figures_of(known, bodies)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                log_error("entries_not_counted", error, uid=position.uid, seq=known.seq + 1)
+                is_left = self._count_account(counted, position, generation)
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  # one account must not hold up the count of all others
+                log_error("entries_not_counted", error, uid=position.uid, seq=position.figured.at(generation).seq + 1)
                 continue
-            counted.positions.append(replace(position, figured=figured))
-            counted.days = added_days(counted.days, days)
-            if len(bodies) < behind:
+            if is_left:
                 left.append(position_path(position.uid))
         return counted, left
+
+    def _count_account(self, counted: _CountedPositions, position: LogPosition, generation: int) -> bool:
+        """Count the next entries of an account, as far as the commit has room. Return True if some are left."""
+        known = position.figured.at(generation)
+        behind, room = position.seq - known.seq, ENTRIES_MAX - counted.entries
+        if behind <= 0 or not room:
+            return behind > 0
+        bodies = self._bodies(position, known.seq, min(behind, room))
+        if bodies is None:
+            return False
+        counted.entries += len(bodies)
+        bodies = _of_days(bodies, counted.days.keys())
+        if not bodies:
+            return True
+        figured, days = figures_of(known, bodies)
+        counted.positions.append(replace(position, figured=figured))
+        counted.days = added_days(counted.days, days)
+        return len(bodies) < behind
 
     def _bodies(self, position: LogPosition, after: int, count: int) -> list[Mapping[str, Any]] | None:
         """Return the bodies of the next `count` entries behind entry `after`, None if the chain is broken there."""
@@ -191,6 +211,16 @@ class FigureCount:
             *(Put(position_path(each.uid), position_data(each), each.version) for each in counted.positions),
             *(each.write_with(counted.days[each.day], generation) for each in days),
         ]
+
+
+def _of_days(bodies: list[Mapping[str, Any]], days: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Return the first entries of these, as many as fall on `days` or on further days that a commit has room for."""
+    known = set(days)
+    for number, body in enumerate(bodies):
+        known.add(day_of(body["at"]))
+        if len(known) > DAYS_MAX:
+            return bodies[:number]
+    return bodies
 
 
 def _readable(document: Document) -> LogPosition | None:

@@ -7,6 +7,7 @@ count as empty, so nothing is deleted in between.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from shared.kernel.documents import Create, Data, Delete, Document, PreconditionFailed, Put, Value, Version, Write
 from shared.kernel.errors import Conflict
@@ -19,7 +20,23 @@ ROUNDS_MAX = 10
 """Rounds of the sequencer after which figures move to their days: a tenth of a write for each round."""
 ROWS_BESIDE_MAX = 500
 """Rows beside the head beyond which figures move at once, so that the head stays small."""
+DAYS_MAX = 20
+"""Most days of a commit. A day's document has up to half a megabyte, and a commit less than 10."""
+GENERATIONS_AT_A_SIZE = 1_000
+"""Most generations that begin while the log has one size."""
+SIZE_MAX = 2**40
+GENERATION_MAX = 2**53
 UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+class FiguresNewer(PreconditionFailed):
+    """Figures of a day that are of a newer generation than the one that was read. Read the head again."""
+
+    code = "figures_newer"
+
+    def __init__(self, generation: int) -> None:
+        super().__init__("The figures are counted again since; try again.")
+        self.generation = generation
 
 
 class FiguresBroken(Conflict):
@@ -50,6 +67,10 @@ class FigureHead:
     def with_account(self, days: Mapping[str, DayFigures], *, is_behind: bool) -> "FigureHead":
         """Return the state with the figures of an account's new entries. `is_behind`: some entries are not counted."""
         return replace(self, days=added_days(self.days, days), is_whole=self.is_whole and not is_behind)
+
+    def has_room_for(self, days: Mapping[str, DayFigures]) -> bool:
+        """Return True if a commit has room for the documents of these days and of those of the last rounds."""
+        return len(self.days.keys() | days.keys()) <= DAYS_MAX
 
     def begun_again(self) -> "FigureHead":
         """Return the beginning of a new generation, in which nothing is counted yet."""
@@ -100,14 +121,16 @@ def day_of_path(path: str) -> str:
 def stored_figure_head(head: Document | None) -> FigureHead:
     """Return the state beside the head of the log. A log without a head has counted all of its entries.
 
-    If the figures of the last rounds cannot be read, a new generation begins.
+    A new generation begins if the figures of the last rounds cannot be read, or if the head has none: an instance of an
+    earlier release wrote the head, and has dropped what it did not know.
     """
     if head is None:
         return FigureHead(is_whole=True)
-    told = head.data.get(FIGURES)
-    stored: Mapping[str, Value] = told if isinstance(told, Mapping) else {}
-    generation, rounds, days = (stored.get(name) for name in ("generation", "rounds", "days"))
-    number = generation if isinstance(generation, int) and generation >= 0 else 0
+    stored = head.data.get(FIGURES)
+    generation = stored.get("generation") if isinstance(stored, Mapping) else None
+    if not isinstance(stored, Mapping) or not _is_generation(generation):
+        return FigureHead(generation=_generation_at(head))
+    number, rounds, days = cast("int", generation), stored.get("rounds"), stored.get("days")
     try:
         known = {day: stored_figures(text) for day, text in days.items()} if isinstance(days, Mapping) else {}
     except UNREADABLE:
@@ -124,15 +147,16 @@ def stored_figure_head(head: Document | None) -> FigureHead:
 def stored_day(day: str, document: Document | None, generation: int) -> StoredDay:
     """Return the figures of a day in this generation; empty ones if the document is of an older one.
 
-    Raises FiguresBroken; PreconditionFailed if the document is of a newer generation, which began meanwhile.
+    Raises FiguresBroken; FiguresNewer if the document is of a newer generation.
     """
     if document is None:
         return StoredDay(day=day)
-    stored = document.data.get("generation")
-    if not isinstance(stored, int) or isinstance(stored, bool):
+    told = document.data.get("generation")
+    if not _is_generation(told):
         raise FiguresBroken(document)
+    stored = cast("int", told)
     if stored > generation:
-        raise PreconditionFailed
+        raise FiguresNewer(stored)
     if stored < generation:
         return StoredDay(day=day, version=document.version)
     try:
@@ -140,6 +164,17 @@ def stored_day(day: str, document: Document | None, generation: int) -> StoredDa
     except UNREADABLE as error:
         raise FiguresBroken(document) from error
     return StoredDay(day=day, figures=figures, version=document.version)
+
+
+def _is_generation(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= GENERATION_MAX
+
+
+def _generation_at(head: Document) -> int:
+    """Return a generation beyond all that began while the log was smaller."""
+    tree = head.data.get("tree")
+    size = tree.get("size") if isinstance(tree, Mapping) else None
+    return GENERATIONS_AT_A_SIZE * (min(size, SIZE_MAX) + 1) if isinstance(size, int) and size >= 0 else 0
 
 
 def added_days(days: Mapping[str, DayFigures], more: Mapping[str, DayFigures]) -> dict[str, DayFigures]:

@@ -15,7 +15,7 @@ from shared.ledger.entries import ABSORBED, OWN
 from shared.ledger.log.books import NAME, OTHER
 from shared.ledger.usage import REVENUE, USES, day_of
 
-ROWS_MAX = 2_000
+ROWS_MAX = 1_000
 """Most flows, and most uses, of a day with sums of their own. Further ones are summed under OTHER."""
 GRANT, WELCOME = "grant", "promo:welcome"
 MONTH_CHARACTERS = 7

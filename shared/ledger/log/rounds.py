@@ -191,7 +191,7 @@ def _add_entries(plan: RoundPlan, read: AccountRead, new: Sequence[StoredEntry])
     hashes = [_hash_of(read.visit.uid, entry) for entry in new]
     position, spilled = _spilled(read.position, read.page)
     books, moves = _books_with(plan.books, read, new)
-    figured, days = _figures_with(plan.figures.generation, read, new)
+    figured, days = _figures_with(plan.figures, read, new)
     moved = position.moved(len(new), new[-1].hash, plan.next_index, stated(orjson.loads(new[-1].body)))
     writes = [_position_write(replace(moved, figured=figured)), *spilled]
     size = sum(map(_size, writes))
@@ -227,19 +227,21 @@ def _books_with(
 
 
 def _figures_with(
-    generation: int, read: AccountRead, new: Sequence[StoredEntry]
+    figures: FigureHead, read: AccountRead, new: Sequence[StoredEntry]
 ) -> tuple[FiguredAccount, Mapping[str, DayFigures]]:
-    """Return the account's memory and the figures of the new entries. An account that is behind stays as it is.
+    """Return the account's memory and the figures of the new entries.
 
-    Raises IntegrityFailed for entries that cannot be counted.
+    An account that is behind stays as it is, and so does one with entries of more days than a commit has room for. Both
+    are counted by the job `figures`. Raises IntegrityFailed for entries that cannot be counted.
     """
-    known = read.position.figured
+    known, generation = read.position.figured, figures.generation
     if known.at(generation).seq != read.position.seq:
         return known, {}
     try:
-        return figures_of(known.at(generation), (orjson.loads(entry.body) for entry in new))
+        figured, days = figures_of(known.at(generation), (orjson.loads(entry.body) for entry in new))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise IntegrityFailed(uid=read.visit.uid, seq=new[0].seq, rule="canonical") from error
+    return (figured, days) if figures.has_room_for(days) else (known, {})
 
 
 def _hash_of(uid: Uid, entry: StoredEntry) -> bytes:

@@ -18,7 +18,14 @@ from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.document_paths import entry_path
 from shared.ledger.errors import IntegrityFailed, RegistryBroken, UnknownKey
 from shared.ledger.log.books import LedgerBooks, stored_books
-from shared.ledger.log.figure_documents import FiguresBroken, day_figures_path, stored_day, stored_figure_head
+from shared.ledger.log.figure_documents import (
+    FigureHead,
+    FiguresBroken,
+    FiguresNewer,
+    day_figures_path,
+    stored_day,
+    stored_figure_head,
+)
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, appended, stored_head, tile_path
 from shared.ledger.log.position import POSITION_RULE, LogPosition, ParkedAt, position_path, stored_position
 from shared.ledger.log.rounds import (
@@ -146,7 +153,7 @@ class Sequencer:
     def _move_figures(self, plan: RoundPlan) -> None:
         """Move the figures of the last rounds to the documents of their days, if they are many.
 
-        If a day cannot be read, a new generation begins.
+        A new generation begins if a day cannot be read, or is of a newer one than the head: nothing may stop the log.
         """
         plan.figures = state = plan.figures.after_round()
         if not state.is_due:
@@ -158,6 +165,9 @@ class Sequencer:
             log("figures_broken", "ERROR", path=str(error.params["path"]))
             plan.figures = state.begun_again()
             plan.writes.append(error.delete)
+        except FiguresNewer as error:
+            log("figures_newer", "WARNING", generation=error.generation)
+            plan.figures = FigureHead(generation=error.generation).begun_again()
         else:
             plan.writes += [each.write_with(state.days[each.day], state.generation) for each in known]
             plan.figures = replace(state, rounds=0, days={})

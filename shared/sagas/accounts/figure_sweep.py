@@ -7,7 +7,7 @@ from shared.kernel.documents import Documents, Query
 from shared.kernel.events import Alerts, log
 from shared.ledger.log.books import OTHER, LedgerBooks, stored_books
 from shared.ledger.log.figure_count import FigureCount
-from shared.ledger.log.figure_documents import FiguresBroken, day_of_path, stored_day, stored_figure_head
+from shared.ledger.log.figure_documents import FiguresBroken, FiguresNewer, day_of_path, stored_day, stored_figure_head
 from shared.ledger.log.figures import DayFigures
 from shared.ledger.log.head import HEAD_PATH
 from shared.sagas.engine.jobs import JobRun
@@ -59,6 +59,9 @@ class FigureSweep:
             except FiguresBroken as error:
                 self._count.begin_again(error)
                 return (str(error.params["path"]),)
+            except FiguresNewer as error:
+                self._count.begin_beyond(error.generation)
+                return ("generation",)
             again = self._documents.get(HEAD_PATH)
             if again is not None and again.version == head.version:
                 return _differing(stored_books(head.data.get("books")), flows) if state.is_whole else ()

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from shared.kernel.clock import SystemClock
+from shared.kernel.clock import DAY, HOUR, SystemClock
 from shared.kernel.deadline import NEVER, Deadline
 from shared.kernel.documents import OutcomeUnknown, Patch, PreconditionFailed, Value
 from shared.kernel.ids import Uid
 from shared.ledger.log.books import OTHER
 from shared.ledger.log.figure_count import FigureCount
-from shared.ledger.log.figure_documents import FIGURES, day_figures_path
+from shared.ledger.log.figure_documents import DAYS_MAX, FIGURES, day_figures_path
 from shared.ledger.log.figures import (
     ROWS_MAX,
     DayFigures,
@@ -31,7 +31,10 @@ FAULTS = {"crash": Crash(), "unclear": OutcomeUnknown("lost"), "lost": Precondit
 UIDS = [Uid(f"user{number}") for number in range(6)]
 
 
-JOURNALS: Mapping[Uid, list[dict[str, Any]]] = {uid: lived(seed) for seed, uid in enumerate(UIDS, 1)}
+JOURNALS: Mapping[Uid, list[dict[str, Any]]] = {
+    uid: lived(seed, seed * 6 * HOUR, pace=8) for seed, uid in enumerate(UIDS, 1)
+}
+SLOW: Mapping[Uid, list[dict[str, Any]]] = {uid: lived(seed, seed * 30 * DAY) for seed, uid in enumerate(UIDS, 1)}
 
 
 def test_figures_equal_the_fold_of_all_journals_at_every_round():
@@ -122,6 +125,80 @@ def test_entries_from_before_the_figures_are_counted_later():
     platform.live(UIDS[0], 20)
     platform.round()
     assert not platform.is_whole()
+
+    platform.count_all()
+
+    assert platform.is_whole()
+    check_figures(platform)
+
+
+def test_rounds_of_many_days_leave_their_accounts_to_the_count():
+    platform = Platform(journals=SLOW)
+    for uid in UIDS:
+        platform.live(uid, 300)
+    platform.round()
+    assert not platform.is_whole()
+
+    platform.store = Bounded(platform.store)
+    platform.count_all()
+
+    assert platform.is_whole()
+    check_figures(platform)
+
+
+class Bounded(FaultyDocuments):
+    """Store that takes few days in a commit."""
+
+    def commit(self, writes, **options):
+        assert sum(write.path.startswith("books/") for write in writes) <= DAYS_MAX
+        return super().commit(writes, **options)
+
+
+def test_figures_are_exact_after_an_earlier_release_ran_again():
+    platform = Platform(journals=JOURNALS)
+    for number in range(4):
+        for uid in UIDS:
+            platform.live(uid, 30)
+        platform.round()
+        if number % 2:
+            FigureCount(platform.store).begin_again()
+            platform.count_all()
+        else:
+            older_release(platform)
+
+    platform.live(UIDS[0], 5)
+    platform.round()
+    platform.count_all()
+
+    assert platform.is_whole()
+    check_figures(platform)
+
+
+def grown_beside(newer: int) -> Platform:
+    """A platform with a day of a newer generation than the head's."""
+    platform = Platform(journals=JOURNALS)
+    for number in range(11):
+        platform.live(UIDS[number % 6], 20)
+        platform.round()
+    for day in platform.store.query(SHARDS):
+        platform.store.commit([Patch(day.path, {"generation": newer}, day.version)])
+    return platform
+
+
+def test_log_goes_on_beside_days_of_a_newer_generation():
+    platform = grown_beside(2**50)
+
+    for number in range(22):
+        platform.live(UIDS[number % 6], 9)
+        platform.round()
+    platform.count_all()
+
+    assert platform.is_whole()
+    check_figures(platform)
+
+
+def test_idle_log_counts_again_beside_days_of_a_newer_generation():
+    platform = grown_beside(2**50)
 
     platform.count_all()
 
