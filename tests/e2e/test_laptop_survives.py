@@ -206,6 +206,8 @@ def left_behind(home: Path) -> Iterator[subprocess.Popen[bytes]]:
         ["sleep", str(SECONDS_MAX)], env={**os.environ, MARK: mark_of(home)}, start_new_session=True
     )
     try:
+        # A new process shows no environment until its program is loaded.
+        wait_for(lambda: process.pid in marked(mark_of(home)), seconds=SECONDS_MAX, what="the mark")
         yield process
     finally:
         process.kill()
