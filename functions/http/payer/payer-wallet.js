@@ -39,7 +39,8 @@ function drawWallets(view) {
   show("wallets", Boolean(view?.wallet) && wallets.known.size > 0);
   for (const button of $("wallet-buttons").children) button.disabled = wallets.isBusy || isSent(view);
   if (isSent(view) && !wallets.isBusy) tell(`Sent, and on its way to the network: ${wallets.sent.hash}`);
-  if (wallets.isBusy || isSent(view)) show("change", false); // other coins would be paid beside those on their way
+  // Other coins would be paid beside those on their way. After a refusal the button is back at once, before any answer.
+  show("change", Boolean(view?.is_changeable) && !wallets.isBusy && !isSent(view));
   show("again", isSent(view) && !wallets.isBusy && Date.now() - wallets.sent.at > AGAIN_AFTER_MS);
 }
 
