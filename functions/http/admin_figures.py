@@ -1,36 +1,25 @@
 """`/v1/admin/kpis` and `/v1/admin/cohorts`: figures of the whole platform, exact to the entries of the log."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Response
 from marshmallow import fields
 
-from functions.http.analytics import AnalyticsQuery
-from functions.http.fields import Answer, Choice, Credits
+from functions.http.fields import Answer, Credits
+from functions.http.figure_answers import FiguresQuery, PlatformFigures, asked_period, figure_period, table
 from functions.http.routes import READ_USERS, Call, Routes
-from shared.kernel.clock import to_datetime
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import InvalidValue
-from shared.kernel.money import format_credits
 from shared.ledger.log.figure_documents import FiguresBroken
 from shared.ledger.log.figure_reader import FigurePeriod
-from shared.ledger.log.figures import CohortSums, DayFigures, summed_days
-from shared.ledger.series import BUCKETS, Period, buckets, period
+from shared.ledger.log.figure_sums import CohortSums
+from shared.ledger.log.figures import DayFigures, summed_days
+from shared.ledger.series import Period, buckets
 from shared.sagas.figures.kpis import Kpis, UseMargin, kpis_of, usd_text
 
 KPI_COLUMNS = ("start", "spent", "absorbed", "expired", "debt", "liability", "active", "new", "bonuses", "buyers")
 COHORT_COLUMNS = ("start", "cohort", "active", "purchases", "bought", "spent")
 
 routes = Routes("admin_figures")
-
-
-class FiguresQuery(AnalyticsQuery):
-    """Days (UTC), both included, and the form of the answer: JSON, or a table for spreadsheets with `format=csv`."""
-
-    format = Choice("json", "csv", load_default="json")
 
 
 class UseOut(Answer):
@@ -86,16 +75,6 @@ class KpiBucket(KpiFigures):
     start = fields.String(required=True, metadata={"format": "date"})
 
 
-class PlatformFigures(Answer):
-    """Figures of a period. They count the entries of a log with `size` leaves; all of them, if `is_whole`."""
-
-    start = fields.String(data_key="from", required=True, metadata={"format": "date"})
-    end = fields.String(data_key="to", required=True, metadata={"format": "date"})
-    bucket = Choice(*BUCKETS, required=True)
-    size = fields.Integer(required=True)
-    is_whole = fields.Boolean(required=True)
-
-
 class KpisOut(PlatformFigures):
     """Key figures of each day or month of a period, oldest first, and of the whole period."""
 
@@ -143,9 +122,9 @@ def kpis(call: Call) -> Any:
     }
     items = [{"start": begins, **_told(call, figures)} for begins, figures in parts.items()]
     if call.query["format"] == "csv":
-        return _table("kpis.csv", KPI_COLUMNS, items)
+        return table("kpis.csv", KPI_COLUMNS, items)
     total = {**_told(call, summed_days(parts.values())), "active": None}
-    return {**_period(call, asked, found), "items": items, "total": total}
+    return {**figure_period(call, asked, found), "items": items, "total": total}
 
 
 @routes.get(
@@ -165,23 +144,13 @@ def cohorts(call: Call) -> Any:
         for month, sums in sorted(summed_days(found.days[day] for day in days if day in found.days).cohorts.items())
     ]
     if call.query["format"] == "csv":
-        return _table("cohorts.csv", COHORT_COLUMNS, items)
-    return {**_period(call, asked, found), "items": items}
+        return table("cohorts.csv", COHORT_COLUMNS, items)
+    return {**figure_period(call, asked, found), "items": items}
 
 
 def _asked(call: Call) -> tuple[Period, FigurePeriod]:
-    asked = period(call.query["first"], call.query["last"], to_datetime(call.services.clock.now()).date())
+    asked = asked_period(call)
     return asked, call.services.credits.figures.days(asked.first, asked.last)
-
-
-def _period(call: Call, asked: Period, found: FigurePeriod) -> dict[str, Any]:
-    return {
-        "start": asked.first.isoformat(),
-        "end": asked.last.isoformat(),
-        "bucket": call.query["bucket"],
-        "size": found.size,
-        "is_whole": found.is_whole,
-    }
 
 
 def _told(call: Call, figures: DayFigures) -> dict[str, Any]:
@@ -230,24 +199,3 @@ def _cohort(month: str, sums: CohortSums) -> dict[str, Any]:
         "bought": sums.bought,
         "spent": sums.charged,
     }
-
-
-def _table(name: str, columns: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Response:
-    """Return the items as CSV, with names in the first line and credits as decimals."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(columns)
-    for item in items:
-        table.writerow([_cell(column, item[column]) for column in columns])
-    answer = Response(text.getvalue(), mimetype="text/csv")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
-
-
-CREDIT_COLUMNS = frozenset({"spent", "absorbed", "expired", "debt", "liability", "bought"})
-
-
-def _cell(column: str, value: Any) -> str:
-    if value is None:
-        return ""
-    return format_credits(value) if column in CREDIT_COLUMNS else str(value)

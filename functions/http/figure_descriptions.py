@@ -20,6 +20,12 @@ KPIS: Mapping[str, str] = {
     "entries": "The number of entries by kind.",
     "uses": "Uses by kind, model, version of the prices and markup.",
 }
+BALANCES: Mapping[str, str] = {
+    "debt": "The credits that users owe.",
+    "paid": "Credits in accounts, available and held, that were bought.",
+    "promotional": "Credits in accounts, available and held, that were not bought.",
+    "total": "All credits in accounts.",
+}
 BY_SCHEMA: Mapping[str, str] = {
     **{f"{schema}.{name}": told for schema in ("KpiFigures", "KpiBucket") for name, told in KPIS.items()},
     "CohortOut.active": "The number of accounts with an entry in the month, counted on the day of the first.",
@@ -42,6 +48,18 @@ BY_SCHEMA: Mapping[str, str] = {
     "KpisOut.size": "The number of leaves of the log that are counted.",
     "KpisOut.to": "The last day of the period.",
     "KpisOut.total": "Figures of the whole period.",
+    **{
+        f"{schema}.{name}": told for schema in ("AccountBalances", "LiabilityBucket") for name, told in BALANCES.items()
+    },
+    "LiabilityBucket.grown": "The growth since the day or month before, by kind of entry.",
+    "LiabilityBucket.start": "The first day of the day or month.",
+    "LiabilityOut.bucket": "`day` or `month`.",
+    "LiabilityOut.from": "The first day of the period.",
+    "LiabilityOut.is_whole": "True if all entries of the log are counted.",
+    "LiabilityOut.items": "Balances at the end of each day or month, the oldest first.",
+    "LiabilityOut.opening": "Balances before the period.",
+    "LiabilityOut.size": "The number of leaves of the log that are counted.",
+    "LiabilityOut.to": "The last day of the period.",
     "PriceVersionOut.stored_at": "The time of the version; null for a version from before versions were kept.",
     "UseOut.absorbed": "The price that the platform bore, in credits.",
     "UseOut.count": "The number of uses.",

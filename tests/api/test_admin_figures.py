@@ -2,12 +2,14 @@
 
 import csv
 import io
+from decimal import Decimal
 
 import pytest
 
 from shared.kernel.clock import DAY, to_datetime
 from shared.kernel.documents import Patch
 from shared.ledger.log.figure_documents import day_figures_path
+from shared.ledger.log.position import position_path
 from tests.api.world import problem
 from tests.support.ledgers import grant
 
@@ -68,6 +70,59 @@ def test_kpis_and_cohorts_are_tables_for_spreadsheets(world, today):
     assert [row["cohort"] for row in cohorts] == [""]
 
 
+def test_liability_equals_the_accounts_and_names_bought_credits(world, alice, today):
+    world.services.credits.ledger.execute(alice.uid, grant("bought", 7, source="world:stripe", is_paid=True))
+    world.services.jobs.run_schedule("every_minute")
+    auditor = world.person("auditor")
+
+    told = auditor.get(f"/admin/liability?from={today}&to={today}").json
+    day, opening = told["items"][0], told["opening"]
+
+    account = alice.get("/credits/balance").json
+    held = Decimal(account["available"]) + Decimal(account["held"])
+    assert opening == {"paid": "0", "promotional": "0", "total": "0", "debt": "0"}
+    assert (Decimal(day["paid"]), Decimal(day["total"])) == (Decimal("0.000007"), held)
+    assert Decimal(day["promotional"]) == held - Decimal("0.000007")
+    assert day["grown"]["grant"]["paid"] == "0.000007"
+    assert Decimal(day["grown"]["charge"]["promotional"]) < 0
+    assert told["is_whole"] is True
+
+
+def test_liability_goes_on_from_the_days_before(world, alice, today):
+    world.clock.advance(40 * DAY)
+    later = to_datetime(world.clock.now()).date().isoformat()
+    auditor = world.person("auditor")
+
+    first = auditor.get(f"/admin/liability?from={today}&to={later}").json
+    last = auditor.get(f"/admin/liability?from={later}&to={later}").json
+    table = auditor.get(f"/admin/liability?from={today}&to={later}&format=csv").text
+
+    assert last["items"][0] == {**first["items"][-1], "grown": {}}
+    assert last["opening"]["total"] == first["items"][0]["total"]
+    columns = ("start", "paid", "promotional", "total", "debt")
+    told = [{name: each[name] for name in columns} for each in first["items"]]
+    assert list(csv.DictReader(io.StringIO(table))) == told
+
+
+def test_accounts_are_compared_with_the_figures_each_night(world, alice, today):
+    world.services.jobs.run_schedule("every_day")
+    path = position_path(alice.uid)
+    document = world.services.ports.documents().get(path)
+    state = {**document.data["state"], "figured_lots": '[1,0,{"lot":true}]'}
+    world.services.ports.documents().commit([Patch(path, {"state": state}, document.version)])
+    before = figures_alerts(world)
+
+    world.clock.advance(DAY)
+    world.services.jobs.run_schedule("every_day")
+
+    assert (before, figures_alerts(world)) == ([], ["accounts"])
+
+
+def figures_alerts(world) -> list[str]:
+    raised = world.services.ports.alerts().raised
+    return [each.fields["sums"] for each in raised if each.event == "figures_differ"]
+
+
 def test_months_count_an_account_once(world, alice, today):
     world.clock.advance(DAY)
     world.services.credits.ledger.execute(alice.uid, grant("later", 5))
@@ -92,7 +147,7 @@ def test_figures_that_cannot_be_read_are_said_so(world, today):
 
 
 @pytest.mark.parametrize(("role", "status"), [("user", 403), ("support", 200), ("auditor", 200), ("admin", 200)])
-@pytest.mark.parametrize("path", ["/admin/kpis", "/admin/cohorts"])
+@pytest.mark.parametrize("path", ["/admin/kpis", "/admin/cohorts", "/admin/liability"])
 def test_figures_are_for_operators(world, path, role, status):
     assert world.person(role).get(path).status_code == status
 

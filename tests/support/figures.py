@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.kernel.documents import Query
+from shared.kernel.documents import Put, Query, Write
 from shared.kernel.ids import Uid
-from shared.ledger.log.figure_documents import stored_day, stored_figure_head
+from shared.ledger.account import Lot
+from shared.ledger.codec import encode_lot
+from shared.ledger.document_paths import lot_path
+from shared.ledger.log.figure_documents import is_month, stored_day, stored_figure_head, with_months
+from shared.ledger.log.figure_sums import BalanceSums
 from shared.ledger.log.figures import DayFigures
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.rounds import Visit
@@ -23,14 +27,17 @@ from tests.unit.ledger.test_accounting import month
 
 MODELS = ("gpt-4o-mini", "claude-haiku", "")
 CHAINED = {"v", "ledger", "uid", "seq", "prev", "kind", "op", "kid"}
+FIELDS = ("paid", "promotional", "debt")
 SHARDS = Query(collection="shards", group=True, limit=5_000)
 
 
 def lived(seed: int, later: int = 0, pace: int = 1) -> list[dict[str, Any]]:
-    """The bodies of a month, or of a part of one with a faster `pace`, with models, prices and tokens on charges."""
+    """The bodies of a month, or of a part of one with a faster `pace`, with bought lots, and with models on charges."""
     dice, bodies = random.Random(seed), month(seed)
     for body in bodies:
         body["at"] = NOW + later + (body["at"] - NOW) // pace
+        if "lot" in body:
+            body["lot"]["paid"] = body["lot"]["source"].startswith("world:")
         if body["kind"] == "charge" and dice.random() < 0.8:
             body["about"] = {"purpose": "chat", "model": dice.choice(MODELS), "price_version": dice.choice("12")}
             body["about"] |= dice.choice(({}, {"markup_percent": "20"}))
@@ -53,7 +60,8 @@ class Platform(LogWorld):
         """Store the next entries of a journal."""
         known = len(self.lived[uid])
         bodies = self.journals[uid][known : known + count]
-        writes = [self.mill.entry_write(uid, body["kind"], **_facts(body)) for body in bodies]
+        writes: list[Write] = [self.mill.entry_write(uid, body["kind"], **_facts(body)) for body in bodies]
+        writes += [lot_write(uid, seq, body["lot"]) for seq, body in enumerate(bodies, known + 1) if "lot" in body]
         if writes:
             self.store.commit(writes)
         self.lived[uid] += bodies
@@ -71,8 +79,20 @@ class Platform(LogWorld):
         days = dict(head.days)
         for document in self.store.query(SHARDS):
             day = document.path.split("/")[1]
+            if is_month(day):
+                continue
             days[day] = days.get(day, DayFigures()) + stored_day(day, document, head.generation).figures
         return {day: figures for day, figures in days.items() if figures != DayFigures()}
+
+    def months(self) -> Mapping[str, BalanceSums]:
+        """The growth of the balances by month, as readers add it up."""
+        head = stored_figure_head(self.store.get(HEAD_PATH))
+        months = {name: figures for name, figures in with_months(head.days).items() if is_month(name)}
+        for document in self.store.query(SHARDS):
+            name = document.path.split("/")[1]
+            if is_month(name):
+                months[name] = months.get(name, DayFigures()) + stored_day(name, document, head.generation).figures
+        return {name: figures.balances for name, figures in months.items() if figures != DayFigures()}
 
     def is_whole(self) -> bool:
         return stored_figure_head(self.store.get(HEAD_PATH)).is_whole
@@ -83,12 +103,40 @@ class Platform(LogWorld):
             FigureSweep(self.store, self.alerts).sweep(JobRun("", self.clock, 60.0))
 
 
+def lot_write(uid: Uid, seq: int, fact: Mapping[str, Any]) -> Write:
+    """The write of an archived lot, as the ledger stores it once the lot has left the state."""
+    lot = Lot(
+        id=fact["id"],
+        source=fact["source"],
+        priority=fact["priority"],
+        granted_seq=seq,
+        expires_at=fact.get("expires_at"),
+        is_paid=fact["paid"],
+        granted=0,
+    )
+    return Put(lot_path(uid, lot.id), {"state": encode_lot(lot)})
+
+
 def _facts(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in CHAINED}
 
 
 def check_figures(platform: Platform) -> None:
-    assert told(platform.figures()) == naive(platform.lived)
+    days = platform.figures()
+    assert told(days) == naive(platform.lived)
+    assert told({name: DayFigures(growth={"": sums}) for name, sums in platform.months().items()}) == _by_month(days)
+
+
+def _by_month(days: Mapping[str, DayFigures]) -> Mapping[str, Counter]:
+    months: dict[str, Counter] = defaultdict(Counter)
+    for day, figures in days.items():
+        for name in FIELDS:
+            months[max(day[:7], "2025-01")]["growth", "", name] += getattr(figures.balances, name)
+    return {month: sums for month, counts in months.items() if (sums := _but_zeros(counts))}
+
+
+def _but_zeros(counts: Counter) -> Counter:
+    return Counter({name: count for name, count in counts.items() if count})
 
 
 def naive(journals: Mapping[Any, Iterable[Mapping[str, Any]]]) -> dict[str, Counter]:
@@ -96,22 +144,27 @@ def naive(journals: Mapping[Any, Iterable[Mapping[str, Any]]]) -> dict[str, Coun
     days: dict[str, Counter] = defaultdict(Counter)
     for bodies in journals.values():
         _follow(days, list(bodies))
-    return {day: +counts for day, counts in days.items()}
+    return {day: _but_zeros(counts) for day, counts in days.items()}
 
 
 def told(days: Mapping[str, Any]) -> dict[str, Counter]:
     """Return figures under the names of `naive`."""
-    return {day: +_names(figures) for day, figures in days.items()}
+    return {day: _but_zeros(_names(figures)) for day, figures in days.items()}
 
 
 def _follow(days: dict[str, Counter], bodies: list[Mapping[str, Any]]) -> None:
     seen_days, seen_months, cohort, has_bonus = set[str](), set[str](), "", False
+    paid = {body["lot"]["id"]: body["lot"]["paid"] for body in bodies if "lot" in body}
     for number, body in enumerate(bodies):
         day = datetime.fromtimestamp(body["at"] / 1_000, UTC).date().isoformat()
         sums, month = days[day], day[:7]
         sums["entries", body["kind"]] += 1
         for item in body["postings"]:
             sums["flow", body["kind"], item["from"], item["to"]] += item["amount"]
+            for name, amount in ((item["from"], -item["amount"]), (item["to"], item["amount"])):
+                part = "paid" if paid.get(item.get("lot")) else "promotional"
+                sums["growth", body["kind"], part] += amount * (name in {"available", "held"})
+                sums["growth", body["kind"], "debt"] -= amount * (name == "debt")
         bought = sum(
             item["amount"] for item in body["postings"] if body["kind"] == "grant" and item["from"][:6] == "world:"
         )
@@ -158,5 +211,7 @@ def _names(figures: Any) -> Counter:
         counts.update({("use", *row, name): getattr(sums, name) for name in sums.__slots__})
     for cohort, sums in figures.cohorts.items():
         counts.update({("cohort", cohort, name): getattr(sums, name) for name in sums.__slots__})
+    for kind, sums in figures.growth.items():
+        counts.update({("growth", kind, name): getattr(sums, name) for name in FIELDS})
     counts.update({name: getattr(figures.accounts, name) for name in figures.accounts.__slots__})
     return counts

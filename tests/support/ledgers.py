@@ -25,14 +25,17 @@ def ledger_on(documents: Documents, clock: ManualClock, alerts: MemoryAlerts | N
     return Ledger(documents, clock, KEYS, ledger_id="demo-test", hold_lifetime_seconds=900, alerts=alerts)
 
 
-def grant(key: str, amount: int, *, expires_at: int | None = None) -> Grant:
+def grant(
+    key: str, amount: int, *, expires_at: int | None = None, source: str = "promo:welcome", is_paid: bool = False
+) -> Grant:
     return Grant(
         operation=operation_id("grant", key),
         fingerprint=str(amount),
         amount=Micro(amount),
         lot=LotId(f"lot_{key}"),
-        source="promo:welcome",
+        source=source,
         expires_at=expires_at,
+        is_paid=is_paid,
     )
 
 

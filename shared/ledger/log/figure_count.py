@@ -28,7 +28,10 @@ from shared.ledger.log.figure_documents import (
     day_figures_path,
     stored_day,
     stored_figure_head,
+    with_months,
 )
+from shared.ledger.log.figure_lot_reader import lot_kinds
+from shared.ledger.log.figure_lots import forgotten_lots
 from shared.ledger.log.figures import DayFigures, figures_of
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.position import LogPosition, position_data, position_path, stored_position
@@ -184,7 +187,8 @@ class FigureCount:
         bodies = _of_days(bodies, counted.days.keys())
         if not bodies:
             return True
-        figured, days = figures_of(known, bodies)
+        kinds = lot_kinds(self._documents, position.uid, forgotten_lots(known.lots, bodies))
+        figured, days = figures_of(known, bodies, kinds)
         counted.positions.append(replace(position, figured=figured))
         counted.days = added_days(counted.days, days)
         return len(bodies) < behind
@@ -204,12 +208,12 @@ class FigureCount:
         return None
 
     def _writes(self, counted: _CountedPositions, generation: int) -> list[Write]:
-        paths = [day_figures_path(day) for day in counted.days]
-        found = self._documents.get_all(paths)
-        days = [stored_day(day, known, generation) for day, known in zip(counted.days, found, strict=True)]
+        figures = with_months(counted.days)
+        found = self._documents.get_all([day_figures_path(day) for day in figures])
+        days = [stored_day(day, known, generation) for day, known in zip(figures, found, strict=True)]
         return [
             *(Put(position_path(each.uid), position_data(each), each.version) for each in counted.positions),
-            *(each.write_with(counted.days[each.day], generation) for each in days),
+            *(each.write_with(figures[each.day], generation) for each in days),
         ]
 
 

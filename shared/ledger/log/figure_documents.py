@@ -1,5 +1,7 @@
 """Documents of the figures: `books/{day}/shards/0` for each day (UTC), and the last rounds beside the head of the log.
 
+`books/{month}/shards/0` has the growth of all balances in a month, so that the balances of any day need few documents.
+
 The figures of a round stand beside the head first, in the write that the head needs anyway, and move to the documents
 of their days together with those of some more rounds. A rebuild begins a new generation. Figures of an older generation
 count as empty, so nothing is deleted in between.
@@ -12,7 +14,7 @@ from typing import cast
 from shared.kernel.documents import Create, Data, Delete, Document, PreconditionFailed, Put, Value, Version, Write
 from shared.kernel.errors import Conflict
 from shared.kernel.events import log
-from shared.ledger.log.figures import DayFigures, figures_text, stored_figures
+from shared.ledger.log.figures import MONTH_CHARACTERS, DayFigures, figures_text, stored_figures
 
 FIGURES = "figures"
 """Field of the head of the log with the state of the figures."""
@@ -21,7 +23,12 @@ ROUNDS_MAX = 10
 ROWS_BESIDE_MAX = 500
 """Rows beside the head beyond which figures move at once, so that the head stays small."""
 DAYS_MAX = 20
-"""Most days of a commit. A day's document has up to half a megabyte, and a commit less than 10."""
+"""Most days of a commit. A day's document has up to half a megabyte, a month's is small, and a commit has less than 10.
+"""
+FIRST_MONTH = "2025-01"
+"""Month that counts the growth of all earlier months, too. Balances are known from this month on."""
+RULES = 2
+"""Version of the rules that make figures from entries. A new version counts all entries again."""
 GENERATIONS_AT_A_SIZE = 1_000
 """Most generations that begin while the log has one size."""
 SIZE_MAX = 2**40
@@ -90,12 +97,12 @@ class FigureHead:
         """Return the stored fields beside the head of the log."""
         days: dict[str, Value] = {day: figures_text(figures) for day, figures in self.days.items()}
         stored: dict[str, Value] = {"generation": self.generation, "is_whole": self.is_whole, "rounds": self.rounds}
-        return {FIGURES: {**stored, "days": days}}
+        return {FIGURES: {**stored, "rules": RULES, "days": days}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDay:
-    """Figures of a day as read. `version` is None without a document."""
+    """Figures of a day, or growth of a month, as read. `version` is None without a document."""
 
     day: str
     figures: DayFigures = field(default_factory=DayFigures)
@@ -108,27 +115,47 @@ class StoredDay:
         return Create(path, data) if self.version is None else Put(path, data, self.version)
 
 
+def with_months(days: Mapping[str, DayFigures]) -> Mapping[str, DayFigures]:
+    """Return the figures by day, and the growth of the balances by month."""
+    months: dict[str, DayFigures] = {}
+    for day, figures in days.items():
+        month = month_of(day)
+        months[month] = months.get(month, DayFigures()) + DayFigures(growth=figures.growth)
+    return {**days, **months}
+
+
+def month_of(day: str) -> str:
+    """Return the month that counts the growth of a day."""
+    return max(day[:MONTH_CHARACTERS], FIRST_MONTH)
+
+
+def is_month(name: str) -> bool:
+    """Return True if the name is a month's, not a day's."""
+    return len(name) == MONTH_CHARACTERS
+
+
 def day_figures_path(day: str) -> str:
-    """Return `books/{day}/shards/0`, the path of a day's figures."""
+    """Return `books/{day}/shards/0`, the path of a day's or month's figures."""
     return f"books/{day}/shards/0"
 
 
 def day_of_path(path: str) -> str:
-    """Return the day of the path of a day's figures."""
+    """Return the day or month of the path of its figures."""
     return path.split("/")[1]
 
 
 def stored_figure_head(head: Document | None) -> FigureHead:
     """Return the state beside the head of the log. A log without a head has counted all of its entries.
 
-    A new generation begins if the figures of the last rounds cannot be read, or if the head has none: an instance of an
-    earlier release wrote the head, and has dropped what it did not know.
+    A new generation begins if the figures of the last rounds cannot be read, or if an earlier release wrote them or
+    dropped them.
     """
     if head is None:
         return FigureHead(is_whole=True)
     stored = head.data.get(FIGURES)
     generation = stored.get("generation") if isinstance(stored, Mapping) else None
-    if not isinstance(stored, Mapping) or not _is_generation(generation):
+    is_known = isinstance(stored, Mapping) and stored.get("rules") == RULES
+    if not isinstance(stored, Mapping) or not is_known or not _is_generation(generation):
         return FigureHead(generation=_generation_at(head))
     number, rounds, days = cast("int", generation), stored.get("rounds"), stored.get("days")
     try:

@@ -6,22 +6,25 @@ the accounts that were active, by the month of their first purchase. Nothing in 
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from shared.ledger.about import MARKUP, PRICE_VERSION, WORLD
 from shared.ledger.entries import ABSORBED, OWN
 from shared.ledger.log.books import NAME, OTHER
+from shared.ledger.log.figure_lots import LotMemory, grown
+from shared.ledger.log.figure_sums import AccountSums, BalanceSums, CohortSums, Sums, UseSums
 from shared.ledger.usage import REVENUE, USES, day_of
 
 ROWS_MAX = 1_000
 """Most flows, and most uses, of a day with sums of their own. Further ones are summed under OTHER."""
 GRANT, WELCOME = "grant", "promo:welcome"
 MONTH_CHARACTERS = 7
+NO_GROWTH = BalanceSums()
 
 K = TypeVar("K", bound=tuple[str, ...])
-S = TypeVar("S", bound="Sums")
+S = TypeVar("S", bound=Sums)
 Body = Mapping[str, Any]
 
 
@@ -46,63 +49,11 @@ class ModelUse(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sums:
-    """Base of sums whose fields are whole numbers."""
-
-    def __add__(self, other: Self) -> Self:
-        """Return the sums of both."""
-        return type(self)(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
-
-    def to_list(self) -> list[int]:
-        """Return the numbers in the order of the fields."""
-        return [getattr(self, each.name) for each in fields(self)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UseSums(Sums):
-    """Number of uses, their price in µcr as charged to users and as absorbed by the platform, and reported tokens."""
-
-    count: int = 0
-    charged: int = 0
-    absorbed: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CohortSums(Sums):
-    """Accounts of one month of first purchase: purchases, and bought and charged credits in µcr.
-
-    `active_in_month` counts an account on the day of its first entry of a month, and on the day of its first purchase.
-    """
-
-    active_in_month: int = 0
-    purchases: int = 0
-    bought: int = 0
-    charged: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountSums(Sums):
-    """Numbers of accounts, each counted on the day of an event.
-
-    `active`: an entry. `active_in_month`: the first entry of the month. `new`: the first entry. `bonuses`: the welcome
-    bonus. `buyers`: the first purchase. `buyers_with_bonus`: the first purchase after the welcome bonus.
-    """
-
-    active: int = 0
-    active_in_month: int = 0
-    new: int = 0
-    bonuses: int = 0
-    buyers: int = 0
-    buyers_with_bonus: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DayFigures:
     """Figures of one day, or of several days. Flows are in µcr; `entries` counts entries by kind.
 
-    `cohorts` is by month of first purchase, `2026-11`; "" for accounts before their first purchase.
+    `cohorts` is by month of first purchase, `2026-11`; "" for accounts before their first purchase. `growth` is by kind
+    of entry.
     """
 
     flows: Mapping[Flow, int] = field(default_factory=dict)
@@ -110,6 +61,7 @@ class DayFigures:
     uses: Mapping[ModelUse, UseSums] = field(default_factory=dict)
     accounts: AccountSums = field(default_factory=AccountSums)
     cohorts: Mapping[str, CohortSums] = field(default_factory=dict)
+    growth: Mapping[str, BalanceSums] = field(default_factory=dict)
 
     def __add__(self, other: "DayFigures") -> "DayFigures":
         """Return the figures of both. Rows beyond ROWS_MAX are summed under OTHER, those of `self` first."""
@@ -119,7 +71,13 @@ class DayFigures:
             uses=_bounded(self.uses, other.uses, UseSums(), lambda row: ModelUse(row.kind, OTHER, OTHER, OTHER)),
             accounts=self.accounts + other.accounts,
             cohorts=_added(self.cohorts, other.cohorts, CohortSums()),
+            growth=_added(self.growth, other.growth, BalanceSums()),
         )
+
+    @property
+    def balances(self) -> BalanceSums:
+        """Growth of the balances by all entries."""
+        return sum(self.growth.values(), BalanceSums())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +85,7 @@ class FiguredAccount:
     """Memory about one account: the figures count entries 1 to `seq`, in the generation `generation`.
 
     `day` is the day of entry `seq`, `cohort` the month of the first purchase, "" before. `has_bonus`: the account had
-    the welcome bonus.
+    the welcome bonus. `lots` tells paid credits from promotional ones.
     """
 
     seq: int = 0
@@ -135,23 +93,29 @@ class FiguredAccount:
     day: str = ""
     cohort: str = ""
     has_bonus: bool = False
+    lots: LotMemory = field(default_factory=LotMemory)
 
     def at(self, generation: int) -> "FiguredAccount":
         """Return the memory for a generation: nothing is counted yet in a new one."""
         return self if self.generation == generation else FiguredAccount(generation=generation)
 
 
-def figures_of(account: FiguredAccount, bodies: Iterable[Body]) -> tuple[FiguredAccount, Mapping[str, DayFigures]]:
+def figures_of(
+    account: FiguredAccount, bodies: Iterable[Body], kinds: Mapping[str, bool] | None = None
+) -> tuple[FiguredAccount, Mapping[str, DayFigures]]:
     """Return the memory after the next entries of an account, and the figures of these entries by day.
 
-    Raises KeyError, TypeError, ValueError or AttributeError for a body that is no entry's.
+    `kinds` are forgotten lots that these entries name; True: the lot was bought. Raises LotForgotten for any other
+    forgotten lot; KeyError, TypeError, ValueError or AttributeError for a body that is no entry's.
     """
     days: dict[str, _DayCount] = {}
+    account = replace(account, lots=account.lots.with_kinds(kinds or {}))
     for body in bodies:
         assert body["seq"] == account.seq + 1, "figures follow the chain, one entry after the other"
         day = day_of(body["at"])
         account = _count(days.setdefault(day, _DayCount()), day, account, body)
-    return account, {day: count.figures() for day, count in days.items()}
+    shortened = replace(account, lots=account.lots.shortened())
+    return shortened, {day: count.figures() for day, count in days.items()}
 
 
 def summed_days(days: Iterable[DayFigures]) -> DayFigures:
@@ -171,6 +135,7 @@ def figures_text(figures: DayFigures) -> str:
             "uses": [[*row, *sums.to_list()] for row, sums in sorted(figures.uses.items())],
             "accounts": figures.accounts.to_list(),
             "cohorts": {month: sums.to_list() for month, sums in figures.cohorts.items()},
+            "growth": {kind: sums.to_list() for kind, sums in figures.growth.items()},
         },
         sort_keys=True,
         separators=(",", ":"),
@@ -188,6 +153,7 @@ def stored_figures(text: object) -> DayFigures:
         uses={ModelUse(*map(_name, row[:4])): _sums(UseSums, row[4:]) for row in told["uses"]},
         accounts=_sums(AccountSums, told["accounts"]),
         cohorts={_name(month): _sums(CohortSums, row) for month, row in told["cohorts"].items()},
+        growth={_name(kind): _sums(BalanceSums, row) for kind, row in told["growth"].items()},
     )
 
 
@@ -199,13 +165,12 @@ class _DayCount:
     entries: dict[str, int] = field(default_factory=dict)
     uses: dict[ModelUse, UseSums] = field(default_factory=dict)
     cohorts: dict[str, CohortSums] = field(default_factory=dict)
+    growth: dict[str, BalanceSums] = field(default_factory=dict)
     accounts: AccountSums = field(default_factory=AccountSums)
 
     def figures(self) -> DayFigures:
         """Return the figures that were counted."""
-        return DayFigures(
-            flows=self.flows, entries=self.entries, uses=self.uses, accounts=self.accounts, cohorts=self.cohorts
-        )
+        return DayFigures(**{each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def _count(count: _DayCount, day: str, account: FiguredAccount, body: Body) -> FiguredAccount:
@@ -220,6 +185,9 @@ def _count(count: _DayCount, day: str, account: FiguredAccount, body: Body) -> F
         bought += amount if kind == GRANT and source.startswith(WORLD) else 0
         is_bonus = is_bonus or source == WELCOME
     charged = _count_use(count, body)
+    lots, growth = grown(account.lots, body)
+    if growth != NO_GROWTH:
+        count.growth[kind] = count.growth.get(kind, NO_GROWTH) + growth
     is_buyer = bought > 0 and not account.cohort
     after = FiguredAccount(
         seq=body["seq"],
@@ -227,6 +195,7 @@ def _count(count: _DayCount, day: str, account: FiguredAccount, body: Body) -> F
         day=day,
         cohort=account.cohort or (day[:MONTH_CHARACTERS] if is_buyer else ""),
         has_bonus=account.has_bonus or is_bonus,
+        lots=lots,
     )
     is_first_of_month = account.day[:MONTH_CHARACTERS] != day[:MONTH_CHARACTERS]
     if account.day != day or is_buyer or after.has_bonus != account.has_bonus:

@@ -5,6 +5,7 @@ these are many, they move to pages, `accounts/{uid}/log/runs-{number}`. The posi
 so that the leaf of any entry is found by reading at most one page.
 """
 
+import json
 import re
 import struct
 from bisect import bisect_right
@@ -17,6 +18,7 @@ from shared.kernel.ids import Uid
 from shared.ledger.account_documents import account_path
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.log.books import StatedBalances
+from shared.ledger.log.figure_lots import LotMemory
 from shared.ledger.log.figures import FiguredAccount
 
 RUNS_MAX = 256
@@ -92,6 +94,7 @@ def position_data(position: LogPosition) -> Data:
         state["balances"] = [position.balances.posted, position.balances.held, position.balances.debt]
     if position.figured.seq:
         state["figured"] = _figured_data(position.figured)
+        state["figured_lots"] = _lots_text(position.figured.lots)
     if position.pages:
         state["pages"] = b"".join(map(_SEQ.pack, position.pages))
     if position.parked is not None:
@@ -105,7 +108,7 @@ def stored_position(uid: Uid, document: Document | None) -> LogPosition:
         return LogPosition(uid=uid)
     try:
         position = _position(uid, document)
-    except (KeyError, TypeError, ValueError, struct.error) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
         raise IntegrityFailed(uid=uid, seq=0, rule=POSITION_RULE) from error
     if not _is_sound(position):
         raise IntegrityFailed(uid=uid, seq=position.seq, rule=POSITION_RULE)
@@ -165,7 +168,7 @@ def _position(uid: Uid, document: Document) -> LogPosition:
         runs=_unpacked(_raw(state["runs"])),
         pages=tuple(seq for (seq,) in _SEQ.iter_unpack(_raw(pages))),
         balances=_balances(state.get("balances")),
-        figured=_figured(state.get("figured")),
+        figured=_figured(state.get("figured"), state.get("figured_lots")),
         parked=None if parked is None else _parked(parked),
         version=document.version,
     )
@@ -190,7 +193,20 @@ def _figured_data(figured: FiguredAccount) -> Value:
     return [figured.seq, figured.generation, figured.day, figured.cohort, figured.has_bonus]
 
 
-def _figured(value: Value) -> FiguredAccount:
+def _lots_text(lots: LotMemory) -> str:
+    return json.dumps([lots.available, lots.held, lots.kinds], separators=(",", ":"))
+
+
+def _lots(value: Value) -> LotMemory:
+    """Return the memory of lots; an empty one if an earlier release wrote the position."""
+    if value is None:
+        return LotMemory()
+    available, held, kinds = json.loads(_text(value))
+    known = {_text(lot): is_paid is True for lot, is_paid in kinds.items()}
+    return LotMemory(kinds=known, available=_number(available), held=_number(held))
+
+
+def _figured(value: Value, lots: Value) -> FiguredAccount:
     if value is None:
         return FiguredAccount()
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
@@ -202,6 +218,7 @@ def _figured(value: Value) -> FiguredAccount:
         day=_text(day),
         cohort=_text(cohort),
         has_bonus=has_bonus is True,
+        lots=_lots(lots),
     )
 
 

@@ -13,10 +13,12 @@ import orjson
 
 from shared.kernel.clock import Millis
 from shared.kernel.documents import Create, Data, Document, Put, Version, Write
+from shared.kernel.events import log
 from shared.kernel.ids import Uid
 from shared.ledger.errors import IntegrityFailed
 from shared.ledger.log.books import LedgerBooks, books_text, stated
 from shared.ledger.log.figure_documents import FigureHead
+from shared.ledger.log.figure_lots import LotForgotten
 from shared.ledger.log.figures import DayFigures, FiguredAccount, figures_of
 from shared.ledger.log.head import HEAD_PATH, TreeHead, appended, head_data, tile_path
 from shared.ledger.log.leaves import InvalidLeaf, entry_leaf
@@ -60,13 +62,17 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class AccountRead:
-    """Account as read for a round: the position, the wanted entries that exist, and the last page of older runs."""
+    """Account as read for a round: the position, the wanted entries that exist, and the last page of older runs.
+
+    `lots` are the kinds of lots that the figures had forgotten; True: the lot was bought.
+    """
 
     visit: Visit
     position: LogPosition
     wanted: Sequence[int] = ()
     entries: Mapping[int, StoredEntry] = field(default_factory=dict)
     page: Document | None = None
+    lots: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -231,14 +237,18 @@ def _figures_with(
 ) -> tuple[FiguredAccount, Mapping[str, DayFigures]]:
     """Return the account's memory and the figures of the new entries.
 
-    An account that is behind stays as it is, and so does one with entries of more days than a commit has room for. Both
-    are counted by the job `figures`. Raises IntegrityFailed for entries that cannot be counted.
+    An account that is behind stays as it is. So does an account with entries of more days than a commit has room for,
+    or with a forgotten lot that was not found. The job `figures` counts these accounts. Raises IntegrityFailed for
+    entries that cannot be counted.
     """
     known, generation = read.position.figured, figures.generation
     if known.at(generation).seq != read.position.seq:
         return known, {}
     try:
-        figured, days = figures_of(known.at(generation), (orjson.loads(entry.body) for entry in new))
+        figured, days = figures_of(known.at(generation), (orjson.loads(entry.body) for entry in new), read.lots)
+    except LotForgotten:
+        log("entries_not_counted", "WARNING", uid=read.visit.uid, seq=new[0].seq)
+        return known, {}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise IntegrityFailed(uid=read.visit.uid, seq=new[0].seq, rule="canonical") from error
     return (figured, days) if figures.has_room_for(days) else (known, {})

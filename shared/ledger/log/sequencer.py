@@ -25,7 +25,9 @@ from shared.ledger.log.figure_documents import (
     day_figures_path,
     stored_day,
     stored_figure_head,
+    with_months,
 )
+from shared.ledger.log.figure_lot_reader import with_lots
 from shared.ledger.log.head import EMPTY_HEAD, HEAD_PATH, LogBroken, TreeHead, appended, stored_head, tile_path
 from shared.ledger.log.position import POSITION_RULE, LogPosition, ParkedAt, position_path, stored_position
 from shared.ledger.log.rounds import (
@@ -145,7 +147,7 @@ class Sequencer:
             self._add_leaf(plan, found.get(path))
         positions = self._positions(plan, visits, found)
         for read in self._read(visits, positions):
-            self._add_account(plan, read)
+            self._add_account(plan, with_lots(self._documents, read, plan.figures.generation))
         if plan.moved:
             self._move_figures(plan)
         return plan
@@ -158,9 +160,10 @@ class Sequencer:
         plan.figures = state = plan.figures.after_round()
         if not state.is_due:
             return
-        found = self._all([day_figures_path(day) for day in state.days])
+        days = with_months(state.days)
+        found = self._all([day_figures_path(day) for day in days])
         try:
-            known = [stored_day(day, found.get(day_figures_path(day)), state.generation) for day in state.days]
+            known = [stored_day(day, found.get(day_figures_path(day)), state.generation) for day in days]
         except FiguresBroken as error:
             log("figures_broken", "ERROR", path=str(error.params["path"]))
             plan.figures = state.begun_again()
@@ -169,7 +172,7 @@ class Sequencer:
             log("figures_newer", "WARNING", generation=error.generation)
             plan.figures = FigureHead(generation=error.generation).begun_again()
         else:
-            plan.writes += [each.write_with(state.days[each.day], state.generation) for each in known]
+            plan.writes += [each.write_with(days[each.day], state.generation) for each in known]
             plan.figures = replace(state, rounds=0, days={})
 
     def _positions(

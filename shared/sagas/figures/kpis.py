@@ -6,7 +6,8 @@ from fractions import Fraction
 
 from shared.kernel.money import MICRO_PER_CREDIT
 from shared.ledger.entries import ABSORBED, BREAKAGE, DEBT, OWN
-from shared.ledger.log.figures import DayFigures, ModelUse, UseSums
+from shared.ledger.log.figure_sums import UseSums
+from shared.ledger.log.figures import DayFigures, ModelUse
 from shared.ledger.usage import REVENUE
 
 CENT_PARTS = 10**6

@@ -82,7 +82,7 @@ def test_writes_per_thousand_entries_are_few_and_flat(per_visit):
     counts = list(written(per_visit, thousands=3))
 
     assert max(counts) <= SHAPES[per_visit][1]
-    assert max(counts) - min(counts) <= 2
+    assert max(counts) - min(counts) <= 3, "some thousands have a tile, or move a day and a month of figures"
 
 
 def test_run_commits_the_head_once_a_second_at_most(world):
