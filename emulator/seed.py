@@ -103,7 +103,7 @@ OPERATOR: Mapping[str, Any] = {
 """Operator who may send the examples of operators' routes."""
 PASSWORD = "correct horse battery staple"
 """Password of both, shown on the laptop's API reference."""
-TOPICS = ("credit-events", "payment-events", "agent-steps", "image-jobs", "alerts")
+TOPICS = ("credit-events", "payment-events", "agent-steps", "image-jobs", "alerts", "health")
 
 
 def seed(project: str) -> None:

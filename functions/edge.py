@@ -19,7 +19,7 @@ from shared.bootstrap import Services
 from shared.bootstrap import services as production
 from shared.kernel.clock import HOUR, Millis, parse_rfc3339, to_datetime
 from shared.kernel.documents import Create, Data, PreconditionFailed, Value, Version
-from shared.kernel.errors import DomainError, NotFound, Rejected
+from shared.kernel.errors import NotFound, Rejected, code_of
 from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid, derived_id, is_safe_id, is_uid
 
@@ -167,6 +167,19 @@ def deliver(
 
     Return if the event is finished. Raise if the event is to be delivered again.
     """
+    try:
+        _deliver(event, decode, handle, services)
+    finally:
+        services.health.glance_at_schedules()
+
+
+def _deliver(
+    event: CloudEvent,
+    decode: Callable[[CloudEvent], Decoded],
+    handle: Callable[[Decoded, Services], None],
+    services: Services,
+) -> None:
+    """Run `handle`; see `deliver`."""
     told = {"function": getattr(handle, "__name__", "?"), "event_id": str(event.get("id"))}
     begin_event(str(event.get("traceparent", "")), services.settings.project, told["event_id"])
     try:
@@ -179,7 +192,7 @@ def deliver(
     except (Rejected, NotFound) as error:
         log("event_dropped", "WARNING", **told, code=error.code)
     except Exception as error:
-        code = error.code if isinstance(error, DomainError) else type(error).__name__
+        code = code_of(error)
         if services.clock.now() - _time(event) <= EVENT_AGE_MAX:
             log_error("event_failed", error, **told, code=code)
             raise

@@ -51,7 +51,8 @@ def create_app(services: Services) -> Flask:
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
     gate = Gate(services)
-    downloads = Downloads(HostedPaths(RequestLog(app.wsgi_app)), services.settings.threads)
+    logged = RequestLog(app.wsgi_app, after=services.health.glance_at_schedules)
+    downloads = Downloads(HostedPaths(logged), services.settings.threads)
     app.wsgi_app = downloads  # type: ignore[method-assign]  # as Flask says
     for route in ROUTES:
         view = _view(services, gate, route)

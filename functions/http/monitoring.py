@@ -10,9 +10,10 @@ from marshmallow import fields
 from functions.http.auth import is_operator
 from functions.http.closed_day_status import closed_day
 from functions.http.fields import Answer, Choice
+from functions.http.part_status import PartGroupOut, PartOut, part_components
 from functions.http.root import NAME, VERSION
 from functions.http.routes import ANYBODY, Call, Routes
-from functions.http.schedule_status import RelayOut, ScheduleOut, schedule_components
+from functions.http.schedule_status import RelayOut, ScheduleOut, boards_of, schedule_components
 from shared.kernel.documents import Documents, StoreUnavailable
 
 PROBE = "monitoring/probe"
@@ -43,10 +44,10 @@ class Info(Answer):
     credits_per_usd = fields.Integer(required=True)
 
 
-class Component(Answer):
-    """Part of the backend, with the time of its answer."""
+class StoreOut(Answer):
+    """State of the database, with the time of its answer."""
 
-    status = Choice("ok", "unavailable", required=True)
+    status = Choice("ok", "down", required=True)
     latency_ms = fields.Integer(required=True)
 
 
@@ -82,7 +83,14 @@ class ClosedDayOut(Answer):
 class Components(Answer):
     """Parts of the backend."""
 
-    store = fields.Nested(Component, required=True)
+    store = fields.Nested(StoreOut, required=True)
+    identity = fields.Nested(PartOut, required=True)
+    broker = fields.Nested(PartOut, required=True)
+    bucket = fields.Nested(PartOut, required=True)
+    providers = fields.Nested(PartGroupOut, required=True)
+    upstreams = fields.Nested(PartGroupOut, required=True)
+    signing_key = fields.Nested(PartOut, required=True)
+    app_check = fields.Nested(PartOut, required=True)
     closed_day = fields.Nested(ClosedDayOut, required=True)
     every_minute = fields.Nested(ScheduleOut, required=True)
     every_day = fields.Nested(ScheduleOut, required=True)
@@ -121,12 +129,19 @@ def info(call: Call) -> Any:
 
 @routes.get("/monitoring/status", access=ANYBODY, answer=Status)
 def status(call: Call) -> Any:
-    """Check the store, the schedules, the relay and the last closed day. An operator's token shows details too."""
-    store, has_details = _probe(call.services.ports.documents()), is_operator(call.services, request)
-    parts = schedule_components(call.services, has_details=has_details)
-    is_ok = store["status"] == "ok" and all(each["status"] in {"ok", "unknown"} for each in parts.values())
-    day = closed_day(call.services, has_details=has_details)
-    return {"status": "ok" if is_ok else "degraded", "components": {"store": store, "closed_day": day, **parts}}
+    """Check each part that the backend depends on, the schedules, the relay and the last closed day.
+
+    The state of other parts than the store is that of the last look, at most 75 seconds ago. An operator's token shows
+    details too.
+    """
+    services, has_details = call.services, is_operator(call.services, request)
+    store, boards = _probe(services.ports.documents()), boards_of(services)
+    schedules = schedule_components(services, boards, has_details=has_details)
+    parts = part_components(services, (boards or {}).get("every_minute", {}), has_details=has_details)
+    watched = {"store": store, **parts, **schedules}
+    is_ok = all(each["status"] in {"ok", "unknown"} for each in watched.values())
+    day = closed_day(services, has_details=has_details)
+    return {"status": "ok" if is_ok else "degraded", "components": {**watched, "closed_day": day}}
 
 
 def _probe(documents: Documents) -> dict[str, Any]:
@@ -135,5 +150,5 @@ def _probe(documents: Documents) -> dict[str, Any]:
         documents.get(PROBE)
         found = "ok"
     except StoreUnavailable:
-        found = "unavailable"
+        found = "down"
     return {"status": found, "latency_ms": round((time.monotonic() - start) * MILLIS_PER_SECOND)}

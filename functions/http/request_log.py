@@ -20,13 +20,20 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 class RequestLog:
     """WSGI application around another one. The line has the route's pattern, no path, query, address or body."""
 
-    def __init__(self, application: Application, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        application: Application,
+        monotonic: Callable[[], float] = time.monotonic,
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take the application, and a function to call after each answer."""
         self._application = application
         self._monotonic = monotonic
+        self._after = after
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Answer the request, and log it when the answer is closed."""
-        answered = AnsweredRequest(environ, self._monotonic)
+        answered = AnsweredRequest(environ, self._monotonic, self._after)
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             answered.begin(status, headers)
@@ -39,7 +46,8 @@ class RequestLog:
 class AnsweredRequest:
     """The parts of one answer, with the time and size of what was sent."""
 
-    def __init__(self, environ: Environ, monotonic: Callable[[], float]) -> None:
+    def __init__(self, environ: Environ, monotonic: Callable[[], float], after: Callable[[], None]) -> None:
+        self._after = after
         self.parts: Iterable[bytes] = ()
         self._environ = environ
         self._monotonic = monotonic
@@ -70,6 +78,7 @@ class AnsweredRequest:
                 close()
         finally:
             self._write()
+            self._after()
 
     def _write(self) -> None:
         first = {} if self._first_token is None else {"first_token_seconds": round(self._first_token, 4)}

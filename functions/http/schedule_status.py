@@ -7,18 +7,16 @@ from marshmallow import fields
 
 from functions.http.fields import Answer, Choice
 from shared.bootstrap import Services
-from shared.kernel.clock import HOUR, MINUTE, Millis, rfc3339
+from shared.kernel.clock import Millis, rfc3339
 from shared.kernel.documents import StoreUnavailable
 from shared.ledger.markers import is_any_news
 from shared.sagas.engine.job_board import JobBoard, JobEnd, JobState
+from shared.sagas.engine.schedules import LATE_AFTER, SILENT_AFTER, is_silent
 
-SILENT_AFTER: Mapping[str, Millis] = {"every_minute": 5 * MINUTE, "every_day": 26 * HOUR}
-"""Time after the last end of any job from which on a schedule is down."""
-LATE_AFTER: Millis = MINUTE
-"""Age of an entry that waits for the relay from which on the relay is degraded."""
 RELAY = "relay"
 
 States = Mapping[str, JobState]
+Boards = Mapping[str, States]
 
 
 class JobOut(Answer):
@@ -55,14 +53,28 @@ class RelayOut(Answer):
     means = fields.String()
 
 
-def schedule_components(services: Services, *, has_details: bool) -> dict[str, Any]:
-    """Return the components of the schedules and the relay. Reads three documents."""
+def boards_of(services: Services) -> Boards | None:
+    """Return the states of the jobs by schedule, None if the store does not answer. Reads two documents."""
+    board = JobBoard(services.ports.documents(), services.clock)
+    try:
+        return {name: board.states(name) for name in SILENT_AFTER}
+    except StoreUnavailable:
+        return None
+
+
+def schedule_components(services: Services, boards: Boards | None, *, has_details: bool) -> dict[str, Any]:
+    """Return the components of the schedules and the relay. Reads a document.
+
+    `boards` are the states of the jobs by schedule, None if the store does not answer.
+    """
+    unknown = {name: {"status": "unknown"} for name in (*SILENT_AFTER, RELAY)}
+    if boards is None:
+        return unknown
     documents, now = services.ports.documents(), services.clock.now()
     try:
-        boards = {name: JobBoard(documents, services.clock).states(name) for name in SILENT_AFTER}
         relay = relay_state(boards["every_minute"].get(RELAY), now, is_waiting=is_any_news(documents))
     except StoreUnavailable:
-        return {name: {"status": "unknown"} for name in (*SILENT_AFTER, RELAY)}
+        return unknown
     schedules = {name: schedule_state(name, states, now) for name, states in boards.items()}
     found = {**schedules, RELAY: relay}
     return found if has_details else {name: {"status": each["status"]} for name, each in found.items()}
@@ -77,7 +89,7 @@ def schedule_state(schedule: str, states: States, now: Millis) -> dict[str, Any]
     newest = max(end.at for end in ends.values())
     failed = sorted(name for name, end in ends.items() if end.code)
     since = rfc3339(min(ends[name].at for name in failed) if failed else newest)
-    if now - newest > SILENT_AFTER[schedule]:
+    if is_silent(schedule, states, now):
         means = "No job has ended since then: holds do not expire, and lost messages are not sent again."
         return {"status": "down", "since": rfc3339(newest), "means": means, "jobs": jobs}
     if failed:

@@ -153,6 +153,13 @@ class ModelListing(Protocol):
         """
         ...
 
+    def reach(self, upstream: str) -> None:
+        """Return if the provider answers and takes our key, without reading the listing. Costs nothing.
+
+        A provider without a listing, or one that limits our requests, answers. Raises UpstreamUnavailable.
+        """
+        ...
+
 
 class UpstreamUnavailable(Unavailable):
     """The model provider could not be reached, failed, or is too busy."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.sagas.agents.sweep import AgentJobs
     from shared.sagas.chat.sweep import ConversationJobs
     from shared.sagas.engine.jobs import JobRun, Jobs
+    from shared.sagas.health.watch import PartWatch
     from shared.sagas.images.sweep import ImageSweep
     from shared.sagas.payments.crypto_sweep import CryptoJobs
     from shared.sagas.payments.event_listing import EventListing
@@ -60,6 +61,11 @@ class JobWorkers:
         credits_ = self.services.credits
         documents, clock = self.services.ports.documents(), self.services.clock
         return SampleSweep(documents, credits_.days, credits_.ledger, credits_.watch, clock)
+
+    @part
+    def parts(self) -> "PartWatch":
+        """Return the watch of the parts that this backend depends on."""
+        return self.services.health.watch
 
     @part
     def figures(self) -> "FigureSweep":
@@ -267,6 +273,12 @@ JOBS: Mapping[str, tuple[JobEntry, ...]] = {
             60,
             "Publish the message of agent tasks again, if the message was lost or the worker died.",
             lambda workers: workers.agents.sweep,
+        ),
+        JobEntry(
+            "parts",
+            30,
+            "Look at each part that this backend depends on, and alert for one that stays down.",
+            lambda workers: workers.parts.run,
         ),
         JobEntry(
             "close_day",

@@ -6,6 +6,7 @@ from shared.bootstrap.agents import AgentServices
 from shared.bootstrap.chat import ChatServices
 from shared.bootstrap.credits import CreditServices
 from shared.bootstrap.crypto import CryptoServices
+from shared.bootstrap.health import HealthServices
 from shared.bootstrap.images import ImageServices
 from shared.bootstrap.log import LogServices
 from shared.bootstrap.metering import MeteringServices
@@ -38,6 +39,7 @@ class Services:
         base = (settings, clock, ports)
         self.credits = CreditServices(*base)
         self.log = LogServices(*base, self.credits)
+        self.health = HealthServices(*base, self.credits)
         self.users = UserServices(*base, self.credits)
         self.models = ModelServices(*base, self.users)
         self.metering = MeteringServices(*base, self.credits, self.models)

@@ -81,3 +81,8 @@ class StillRunning(Conflict):
 
     def __init__(self) -> None:
         super().__init__("The first request with this idempotency key is still running; ask again shortly.")
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code of one of our errors, and the type's name of any other error."""
+    return error.code if isinstance(error, DomainError) else type(error).__name__

@@ -153,7 +153,7 @@ def test_a_store_that_is_away_is_said_to_be(world):
 
     status = world.call("GET", "/monitoring/status").json
 
-    assert (status["status"], status["components"]["store"]["status"]) == ("degraded", "unavailable")
+    assert (status["status"], status["components"]["store"]["status"]) == ("degraded", "down")
 
 
 def test_the_keys_of_the_ledger_are_public(world):

@@ -21,7 +21,7 @@ NEVER_NAMED = (
     "functions/commands.py", "functions/dead_events.py", "shared/bootstrap/memory.py",
     "shared/ledger/verify/__main__.py",
 )  # fmt: skip
-BYTES_MAX = 3 << 19
+BYTES_MAX = 2 << 20
 
 
 def belongs(path: PurePosixPath) -> bool:

@@ -84,7 +84,7 @@ def test_deploy_brings_a_new_project_to_a_working_product(google, project):
     assert said.lines[-1] == f"{project.settings.get('RELEASE')} runs: {project.function_url('api')}/v1"
     assert project.firebase.runs == ["firestore", "functions"]
     topics = sorted(name.rpartition("/")[2] for name in state.table("Topic"))
-    assert topics == ["agent-steps", "alerts", "credit-events", "image-jobs"]
+    assert topics == ["agent-steps", "alerts", "credit-events", "health", "image-jobs"]
     database = state.table("Database")[f"projects/{SHOP}/databases/(default)"]
     assert database["pointInTimeRecoveryEnablement"] == "POINT_IN_TIME_RECOVERY_ENABLED"
     assert database["deleteProtectionState"] == "DELETE_PROTECTION_ENABLED"

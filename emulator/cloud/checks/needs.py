@@ -16,9 +16,10 @@ from emulator.cloud.steps.apis import APIS
 from emulator.cloud.steps.catalogue import read_catalogue
 from emulator.tools import ROOT
 from shared.bootstrap.secrets import every_secret
+from shared.sagas.health.looks import PROBE_TOPIC
 
 Json = Mapping[str, Any]
-PUBLISHED_TOPICS = frozenset({"credit-events", "alerts"})
+PUBLISHED_TOPICS = frozenset({"credit-events", "alerts", PROBE_TOPIC})
 """Topics to which functions publish, and which trigger no function of this repository."""
 TOPIC_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
 

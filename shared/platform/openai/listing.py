@@ -10,6 +10,10 @@ from shared.ai.ports import UpstreamUnavailable
 from shared.kernel.errors import InvalidValue
 
 TIMEOUT_SECONDS = 30.0
+REACH_SECONDS = 5.0
+NO_ACCESS = frozenset({401, 403})
+SERVER_ERROR = 500
+"""First status of the errors that are the server's own."""
 BYTES_MAX = 32 * 1024 * 1024
 
 
@@ -39,3 +43,17 @@ class OpenAIListings:
             return listed_models(json.loads(answer.content[:BYTES_MAX], parse_float=Decimal))
         except (httpx2.HTTPError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise UpstreamUnavailable(f"The provider's listing cannot be read ({type(error).__name__}).") from error
+
+    def reach(self, upstream: str) -> None:
+        """Ask the provider for the head of its listing; see `ModelListing.reach`."""
+        import httpx2
+
+        base_url, api_key = self._providers[upstream]
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        try:
+            with httpx2.stream("GET", f"{base_url}/models", headers=headers, timeout=REACH_SECONDS) as answer:
+                status = answer.status_code
+        except httpx2.HTTPError as error:
+            raise UpstreamUnavailable(f"The provider does not answer ({type(error).__name__}).") from error
+        if status >= SERVER_ERROR or status in NO_ACCESS:
+            raise UpstreamUnavailable(f"The provider answers with status {status}.")

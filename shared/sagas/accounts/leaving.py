@@ -21,7 +21,7 @@ from shared.kernel.documents import (
     Value,
 )
 from shared.kernel.due import DueList, DuePlace
-from shared.kernel.errors import DomainError
+from shared.kernel.errors import DomainError, code_of
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import Uid
 from shared.sagas.accounts.account_closing import AccountClosing
@@ -238,7 +238,7 @@ class Leaving:
         try:
             is_finished = step.do(uid, deadline, progress)
         except Exception as error:  # noqa: BLE001  # whatever it is, the other data must go all the same
-            progress.failed = error.code if isinstance(error, DomainError) else type(error).__name__
+            progress.failed = code_of(error)
             log("leaving_step_failed", "ERROR", uid=uid, step=step.name, code=progress.failed)
         else:
             if is_finished:

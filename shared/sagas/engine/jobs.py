@@ -7,15 +7,16 @@ from functools import partial
 from threading import Event, Lock
 from typing import TypeAlias, TypeVar
 
-from shared.kernel.clock import Clock, Millis
+from shared.kernel.clock import SECOND, Clock, Millis
 from shared.kernel.deadline import Deadline
-from shared.kernel.documents import Documents, PreconditionFailed
-from shared.kernel.errors import DomainError, Unavailable
+from shared.kernel.documents import Documents, PreconditionFailed, StoreUnavailable
+from shared.kernel.errors import DomainError, Unavailable, code_of
 from shared.kernel.events import Alerts, log, log_error
 from shared.kernel.schemas import SchemaUnknown
 from shared.kernel.tracing import in_this_work
 from shared.ledger.errors import IntegrityFailed
-from shared.sagas.engine.job_board import JobBoard, JobClaims, JobEnd, states_in
+from shared.sagas.engine.job_board import JobBoard, JobClaims, JobEnd, JobState, states_in
+from shared.sagas.engine.schedules import LATE_AFTER, is_silent, newest_end
 
 ItemT = TypeVar("ItemT", bound=str)
 Work: TypeAlias = Callable[[ItemT, Deadline], object]
@@ -36,6 +37,8 @@ ITEMS_AT_ONCE = 8
 """Items that a job works on side by side. Most of their time is the store's."""
 ALERTS_MAX = 20
 """Most alerts about items of one run. All further failures are logged alone: the cause is the same, or an outage."""
+MISSED_AFTER: Millis = 90 * SECOND
+"""Time after the last end of any job from which on a run of the minute's schedule is missing."""
 PASSING = (Unavailable, PreconditionFailed)
 """Errors that the next run may not meet again, so that nobody is alerted."""
 ALERTED = (IntegrityFailed,)
@@ -112,7 +115,7 @@ class JobRun:
         try:
             work(item, self.item_deadline())
         except Exception as error:  # noqa: BLE001  # one broken item must not hold up all others
-            log_error("job_item_failed", error, job=job, item=item, code=_code_of(error))
+            log_error("job_item_failed", error, job=job, item=item, code=code_of(error))
             if _is_news(error):
                 self._alert(job, item, error)
             return False
@@ -125,7 +128,7 @@ class JobRun:
             self._alerted += 1
             is_told = self._alerts is not None and self._alerted <= ALERTS_MAX
         if self._alerts is not None and is_told:
-            self._alerts.alert("job_item_broken", job=job, item=item, code=_code_of(error))
+            self._alerts.alert("job_item_broken", job=job, item=item, code=code_of(error))
 
     def attempt_all(self, job: str, items: Sequence[ItemT], work: Work[ItemT], at_once: int = ITEMS_AT_ONCE) -> int:
         """Attempt the items side by side, and return the number of items begun before the run was over.
@@ -206,7 +209,9 @@ class Jobs:
         `JobBoard.claim`.
         """
         jobs = self.by_schedule[schedule]
-        claims = self._board.claim(schedule, {job.name: job.seconds + LEASE_MARGIN_SECONDS for job in jobs})
+        claims = self._claim(schedule, jobs)
+        before = states_in(claims.known)
+        self._resolve_outage(schedule, before)
         looks = SharedLooks(claims.cursors)
         runs = {
             job: JobRun(claims.cursors[job.name], self._clock, job.seconds, self._alerts, looks)
@@ -216,10 +221,11 @@ class Jobs:
         for job in jobs:
             if job not in runs:
                 log("job_skipped", job=job.name)
-        failed = {name for name, state in states_in(claims.known).items() if state.last and state.last.code}
+        failed = {name for name, state in before.items() if state.last and state.last.code}
         if runs:
             self._run_all(runs, claims)
             self._resolve({job.name for job, run in runs.items() if run.end and not run.end.code} & failed)
+            self._tell_lag({job.name: run.lag for job, run in runs.items()}, before)
         return {job.name: runs[job].done if job in runs else 0 for job in jobs}
 
     def _resolve(self, jobs: Iterable[str]) -> None:
@@ -227,6 +233,35 @@ class Jobs:
         if self._alerts is not None:
             for job in sorted(jobs):
                 self._alerts.resolve("job_broken", job=job)
+
+    def _claim(self, schedule: str, jobs: Sequence[PeriodicJob]) -> JobClaims:
+        """Claim the jobs. If the store does not answer, alert; raises the errors of `JobBoard.claim`."""
+        try:
+            return self._board.claim(schedule, {job.name: job.seconds + LEASE_MARGIN_SECONDS for job in jobs})
+        except StoreUnavailable as error:
+            if self._alerts is not None:
+                self._alerts.alert("component_down", part="store", code=error.code)
+            raise
+
+    def _resolve_outage(self, schedule: str, before: Mapping[str, JobState]) -> None:
+        """If runs are missing before this one, end the alerts of what may have kept them: the store, the schedule."""
+        newest = newest_end(before)
+        if self._alerts is None or newest is None or self._clock.now() - newest <= MISSED_AFTER:
+            return
+        self._alerts.resolve("component_down", part="store")
+        if is_silent(schedule, before, self._clock.now()):
+            self._alerts.resolve("schedule_silent", schedule=schedule)
+
+    def _tell_lag(self, lags: Mapping[str, Millis], before: Mapping[str, JobState]) -> None:
+        """Alert for jobs whose oldest item waits for too long, and end the alerts of jobs that have caught up."""
+        if self._alerts is None:
+            return
+        for job, lag in lags.items():
+            last = before[job].last if job in before else None
+            if lag > LATE_AFTER:
+                self._alerts.alert("job_behind", job=job, seconds=lag // SECOND)
+            elif last is not None and last.lag > LATE_AFTER:
+                self._alerts.resolve("job_behind", job=job)
 
     def _run_all(self, runs: Mapping[PeriodicJob, JobRun], claims: JobClaims) -> None:
         """Run the jobs, each on a thread, and free those that have ended.
@@ -258,12 +293,12 @@ class Jobs:
         try:
             job.run(run)
         except Exception as error:  # noqa: BLE001  # one broken job must not hold up all others
-            code = _code_of(error)
-            log_error("job_failed", error, job=job.name, code=_code_of(error))
+            code = code_of(error)
+            log_error("job_failed", error, job=job.name, code=code_of(error))
             if not is_passing(error):
                 run.cursor = ""
                 if self._alerts is not None:
-                    self._alerts.alert("job_broken", job=job.name, code=_code_of(error))
+                    self._alerts.alert("job_broken", job=job.name, code=code_of(error))
         finally:
             now = self._clock.now()
             run.end = JobEnd(at=now, millis=now - run.began, done=run.done, code=code, lag=run.lag)
@@ -287,8 +322,3 @@ def is_passing(error: Exception) -> bool:
 
 def _is_news(error: Exception) -> bool:
     return not is_passing(error) and not isinstance(error, ALERTED)
-
-
-def _code_of(error: Exception) -> str:
-    """Return the code of our errors, and the type's name of all others."""
-    return error.code if isinstance(error, DomainError) else type(error).__name__

@@ -21,7 +21,7 @@ from shared.kernel.documents import (
     Query,
     StoreUnavailable,
 )
-from shared.kernel.errors import DomainError, Unavailable
+from shared.kernel.errors import Unavailable, code_of
 from shared.kernel.schemas import RefusedData, SchemaUnknown, kind_of
 
 COLLECTION = "migrations"
@@ -301,7 +301,7 @@ class _Mover:
         except Exception as error:
             if isinstance(error, StoreUnavailable | OutcomeUnknown):
                 raise
-            self.failed[document.path] = error.code if isinstance(error, DomainError) else type(error).__name__
+            self.failed[document.path] = code_of(error)
             return False
 
     def _attempt(self, document: Document) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from shared.kernel.clock import MINUTE, SECOND, Clock, Millis, to_datetime
 from shared.kernel.documents import Data, Write
-from shared.kernel.errors import DomainError, NotFound, Rejected
+from shared.kernel.errors import NotFound, Rejected, code_of
 from shared.kernel.events import Alerts, log
 from shared.kernel.ids import OperationId, operation_id
 from shared.sagas.engine.leases import LeasedDocument, LeaseLost
@@ -256,7 +256,7 @@ class Runner:
         return self._noted(leased, replace(onward, phase="completed") if is_over else onward, done)
 
     def _failed(self, leased: LeasedDocument, saga: Saga, step: Step, progress: Progress, error: Exception) -> Progress:
-        code = _code(error)
+        code = code_of(error)
         is_final = isinstance(error, Rejected | NotFound)
         log("saga_step_failed", "WARNING", path=leased.path, saga=progress.id, step=step.name, code=code)
         if not is_final and not self._is_late(saga, step, progress):
@@ -288,7 +288,7 @@ class Runner:
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001  # nothing that was done may stay half undone unnoticed
-            return self._not_undone(leased, step, progress, _code(error))
+            return self._not_undone(leased, step, progress, code_of(error))
         undone = (*progress.undone, step.name)
         onward = replace(progress, undone=undone, attempts=0, step_begun_at=self._clock.now())
         return self._noted(leased, onward, back)
@@ -344,7 +344,3 @@ def _next_of(saga: Saga, progress: Progress) -> Step | None:
 def _can_turn_back(saga: Saga, progress: Progress) -> bool:
     is_past_pivot = any(step.is_pivot and step.name in progress.done for step in saga.steps)
     return not saga.is_forward_only and not is_past_pivot
-
-
-def _code(error: Exception) -> str:
-    return error.code if isinstance(error, DomainError) else type(error).__name__

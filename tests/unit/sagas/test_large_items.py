@@ -207,6 +207,7 @@ GIANTS = {
 }
 """Jobs whose items may be large, by name."""
 BOUNDED = {
+    "parts": "a look at a part is one call with a limit of its own",
     "close_day": "in pages with a stored position: see test_day_close",
     "log": "a round takes at most 2,000 entries, and a large account goes on in the next: see test_log_sweep",
     "notices": "an event is a few documents and one settlement",
