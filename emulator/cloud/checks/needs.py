@@ -14,13 +14,11 @@ from emulator.cloud.release import release_of
 from emulator.cloud.roles import ROLES
 from emulator.cloud.steps.apis import APIS
 from emulator.cloud.steps.catalogue import read_catalogue
+from emulator.cloud.steps.topics import PUBLISHED
 from emulator.tools import ROOT
 from shared.bootstrap.secrets import every_secret
-from shared.sagas.health.looks import PROBE_TOPIC
 
 Json = Mapping[str, Any]
-PUBLISHED_TOPICS = frozenset({"credit-events", "alerts", PROBE_TOPIC})
-"""Topics to which functions publish, and which trigger no function of this repository."""
 TOPIC_EVENT = "google.cloud.pubsub.topic.v1.messagePublished"
 
 
@@ -83,7 +81,7 @@ def needs_of(root: Path = ROOT) -> Needs:
     catalogue, problem = _catalogue(root / "catalogue.yaml")
     return Needs(
         functions=functions,
-        topics=PUBLISHED_TOPICS | topics,
+        topics=PUBLISHED | topics,
         apis=frozenset(APIS) | {each["api"] for each in manifest.get("requiredAPIs") or ()},
         params={each["name"]: str(each.get("default", "")) for each in manifest.get("params") or ()},
         indexes=frozenset(index_text(each["collectionGroup"], each) for each in indexes["indexes"]),

@@ -7,9 +7,10 @@ from emulator.cloud.manifest import Manifest
 from emulator.cloud.project import Change, Project
 from shared.ledger.relay import CREDIT_EVENTS
 from shared.platform.pubsub.alerts import TOPIC as ALERTS
+from shared.sagas.health.looks import PROBE_TOPIC
 
 API = "https://pubsub.googleapis.com/v1"
-PUBLISHED = frozenset({CREDIT_EVENTS, ALERTS})
+PUBLISHED = frozenset({CREDIT_EVENTS, ALERTS, PROBE_TOPIC})
 """Topics that start no function, so that the Firebase CLI does not create them."""
 
 
