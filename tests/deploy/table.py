@@ -155,7 +155,7 @@ APIS = {
     "firestore", "iam", "identitytoolkit", "pubsub", "run", "secretmanager", "storage",
 }  # fmt: skip
 TRIGGER_TOPICS = {"agent-steps", "image-jobs"}
-OTHER_TOPICS = {"alerts", "credit-events"}
+OTHER_TOPICS = {"alerts", "credit-events", "health"}
 DATABASE_SETTINGS = {
     "locationId": "eur3",
     "type": "FIRESTORE_NATIVE",
