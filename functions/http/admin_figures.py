@@ -11,12 +11,14 @@ from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import InvalidValue
 from shared.ledger.log.figure_documents import FiguresBroken
 from shared.ledger.log.figure_reader import FigurePeriod
-from shared.ledger.log.figure_sums import CohortSums
-from shared.ledger.log.figures import DayFigures, summed_days
+from shared.ledger.log.figure_sums import CohortSums, MoneyDaySums
+from shared.ledger.log.figures import DayFigures, MoneyPlace, summed_days
 from shared.ledger.series import Period, buckets
+from shared.payments.fiat import decimal_of
 from shared.sagas.figures.kpis import Kpis, UseMargin, kpis_of, usd_text
 
 KPI_COLUMNS = ("start", "spent", "absorbed", "expired", "debt", "liability", "active", "new", "bonuses", "buyers")
+MONEY_COLUMNS = ("start", "provider", "currency", "payments", "came_in", "went_out", "came_back")
 COHORT_COLUMNS = ("start", "cohort", "active", "purchases", "bought", "spent")
 
 routes = Routes("admin_figures")
@@ -43,6 +45,21 @@ class UseOut(Answer):
     margin_usd = fields.String(required=True)
 
 
+class MoneyOut(Answer):
+    """Money of one payment provider in one currency, as decimals.
+
+    `came_in` counts on the day on which the money became credits, `went_out` on the day on which the credits were taken
+    back. `came_back` is money of won disputes and of refunds that the provider refused.
+    """
+
+    provider = fields.String(required=True)
+    currency = fields.String(required=True)
+    payments = fields.Integer(required=True)
+    came_in = fields.String(required=True)
+    went_out = fields.String(required=True)
+    came_back = fields.String(required=True)
+
+
 class KpiFigures(Answer):
     """Key figures of a day, a month or the whole period, in credits.
 
@@ -67,6 +84,7 @@ class KpiFigures(Answer):
     buyers_with_bonus = fields.Integer(required=True)
     entries = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     uses = fields.List(fields.Nested(UseOut), required=True)
+    money = fields.List(fields.Nested(MoneyOut), required=True)
 
 
 class KpiBucket(KpiFigures):
@@ -80,6 +98,18 @@ class KpisOut(PlatformFigures):
 
     items = fields.List(fields.Nested(KpiBucket), required=True)
     total = fields.Nested(KpiFigures, required=True)
+
+
+class MoneyBucket(MoneyOut):
+    """Money of one payment provider in one currency in a day or month."""
+
+    start = fields.String(required=True, metadata={"format": "date"})
+
+
+class MoneyFiguresOut(PlatformFigures):
+    """Money of each day or month of a period, oldest first."""
+
+    items = fields.List(fields.Nested(MoneyBucket), required=True)
 
 
 class CohortOut(Answer):
@@ -128,6 +158,31 @@ def kpis(call: Call) -> Any:
 
 
 @routes.get(
+    "/admin/money",
+    access=READ_USERS,
+    query=FiguresQuery,
+    answer=MoneyFiguresOut,
+    errors=(InvalidValue, PreconditionFailed, FiguresBroken),
+    has_table=True,
+)
+def money(call: Call) -> Any:
+    """Show the money that came in and went out by day or month, provider and currency.
+
+    Entries name their money since this release. `GET /v1/admin/books/{day}` compares each payment of a closed day with
+    the providers' listings. With `format=csv`, the answer is a table.
+    """
+    asked, found = _asked(call)
+    items = [
+        {"start": begins, **_money(place, sums)}
+        for begins, days in buckets(asked, call.query["bucket"]).items()
+        for place, sums in sorted(summed_days(found.days[day] for day in days if day in found.days).money.items())
+    ]
+    if call.query["format"] == "csv":
+        return table("money.csv", MONEY_COLUMNS, items)
+    return {**figure_period(call, asked, found), "items": items}
+
+
+@routes.get(
     "/admin/cohorts",
     access=READ_USERS,
     query=FiguresQuery,
@@ -166,6 +221,7 @@ def _told(call: Call, figures: DayFigures) -> dict[str, Any]:
         "buyers_with_bonus": accounts.buyers_with_bonus,
         "entries": figures.entries,
         "uses": [_use(each) for each in found.uses],
+        "money": [_money(*each) for each in sorted(figures.money.items())],
     }
 
 
@@ -189,6 +245,12 @@ def _use(each: UseMargin) -> dict[str, Any]:
         "upstream_usd": usd_text(each.upstream_usd),
         "margin_usd": usd_text(each.margin_usd),
     }
+
+
+def _money(place: MoneyPlace, sums: MoneyDaySums) -> dict[str, Any]:
+    amounts = {name: getattr(sums, name) for name in ("came_in", "went_out", "came_back")}
+    told = {name: decimal_of(minor, place.currency) for name, minor in amounts.items()}
+    return {"provider": place.provider, "currency": place.currency, "payments": sums.payments, **told}
 
 
 def _cohort(month: str, sums: CohortSums) -> dict[str, Any]:

@@ -19,6 +19,15 @@ KPIS: Mapping[str, str] = {
     "buyers_with_bonus": "The number of accounts with their first purchase that had the welcome bonus before.",
     "entries": "The number of entries by kind.",
     "uses": "Uses by kind, model, version of the prices and markup.",
+    "money": "Money by payment provider and currency.",
+}
+MONEY: Mapping[str, str] = {
+    "came_back": "Money of won disputes and of refused refunds.",
+    "came_in": "Money that became credits.",
+    "currency": "The currency.",
+    "payments": "The number of payments whose money became credits.",
+    "provider": "The payment provider.",
+    "went_out": "Money of refunds and lost disputes.",
 }
 BALANCES: Mapping[str, str] = {
     "debt": "The credits that users owe.",
@@ -60,6 +69,14 @@ BY_SCHEMA: Mapping[str, str] = {
     "LiabilityOut.opening": "Balances before the period.",
     "LiabilityOut.size": "The number of leaves of the log that are counted.",
     "LiabilityOut.to": "The last day of the period.",
+    **{f"{schema}.{name}": told for schema in ("MoneyOut", "MoneyBucket") for name, told in MONEY.items()},
+    "MoneyBucket.start": "The first day of the day or month.",
+    "MoneyFiguresOut.bucket": "`day` or `month`.",
+    "MoneyFiguresOut.from": "The first day of the period.",
+    "MoneyFiguresOut.is_whole": "True if all entries of the log are counted.",
+    "MoneyFiguresOut.items": "Money of each day or month, the oldest first.",
+    "MoneyFiguresOut.size": "The number of leaves of the log that are counted.",
+    "MoneyFiguresOut.to": "The last day of the period.",
     "PriceVersionOut.stored_at": "The time of the version; null for a version from before versions were kept.",
     "UseOut.absorbed": "The price that the platform bore, in credits.",
     "UseOut.count": "The number of uses.",

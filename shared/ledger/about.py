@@ -51,6 +51,8 @@ REF_TYPES = ("message", "call", "image_task", "agent_task", "payment", "reservat
 
 PRICE_VERSION, MARKUP = "price_version", "markup_percent"
 """Names of the tags with the version of the model's prices, and with the percentage that is added to them."""
+MONEY = "money"
+"""Name of the tag with the money of a payment that an entry is about, see `shared.ledger.money_told`."""
 REVENUE, WORLD, KEY = "revenue:", "world:", "key:"
 SOURCES: Mapping[str, Purpose] = {WORLD: "purchase", "promo:": "bonus", "refund:": "refund"}
 BY_KIND: Mapping[Kind, Purpose] = {
@@ -108,16 +110,18 @@ def about(
     price_version: int | None = None,
     markup_percent: int = 0,
     principal: str = "",
+    money: str = "",
 ) -> AboutTags:
     """Return the tags that a command gives to its entries. If `principal` is an API key, the tags name the key.
 
     `price_version` is the version of the model's prices at which the entries charge, None without a model, and
-    `markup_percent` what is added to these prices.
+    `markup_percent` what is added to these prices. `money` is the text of the payment's money that moved.
     """
     told = {
         "key": principal.removeprefix(KEY) if principal.startswith(KEY) else "",
         MARKUP: str(markup_percent) if markup_percent else "",
         "model": model,
+        MONEY: money,
         PRICE_VERSION: "" if price_version is None else str(price_version),
         "purpose": purpose,
         "ref": "" if ref is None else f"{ref[0]}:{ref[1]}",

@@ -2,17 +2,20 @@
 
 import csv
 import io
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from shared.kernel.clock import DAY, to_datetime
 from shared.kernel.documents import Patch
+from shared.ledger.about import about
 from shared.ledger.log.figure_documents import day_figures_path
 from shared.ledger.log.position import position_path
 from tests.api.world import problem
 from tests.support.ledgers import grant
 
+PATHS = ("/admin/kpis", "/admin/cohorts", "/admin/liability", "/admin/money")
 MODEL = {
     "kind": "chat",
     "output_usd_per_mtok": "2",
@@ -123,6 +126,37 @@ def figures_alerts(world) -> list[str]:
     return [each.fields["sums"] for each in raised if each.event == "figures_differ"]
 
 
+def test_money_is_told_by_provider_and_currency(world, alice, today):
+    bought = replace(
+        grant("bought", 7, source="world:stripe", is_paid=True), about=about("purchase", money="in:4900:EUR")
+    )
+    world.services.credits.ledger.execute(alice.uid, bought)
+    world.services.jobs.run_schedule("every_minute")
+    auditor = world.person("auditor")
+
+    row = {"provider": "stripe", "currency": "EUR", "payments": 1, "came_in": "49.00", "went_out": "0.00"}
+    told = {**row, "came_back": "0.00"}
+    assert auditor.get(f"/admin/money?from={today}&to={today}").json["items"] == [{"start": today, **told}]
+    assert auditor.get(f"/admin/kpis?from={today}&to={today}").json["total"]["money"] == [told]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_tables_equal_the_answers(world, alice, today, path):
+    world.clock.advance(40 * DAY)
+    bought = replace(
+        grant("bought", 7, source="world:stripe", is_paid=True), about=about("purchase", money="in:4900:EUR")
+    )
+    world.services.credits.ledger.execute(alice.uid, bought)
+    world.services.jobs.run_schedule("every_minute")
+    auditor = world.person("auditor")
+
+    items = auditor.get(f"{path}?from={today}&bucket=month").json["items"]
+    table = list(csv.DictReader(io.StringIO(auditor.get(f"{path}?from={today}&bucket=month&format=csv").text)))
+
+    assert table
+    assert table == [{name: "" if item[name] is None else str(item[name]) for name in table[0]} for item in items]
+
+
 def test_months_count_an_account_once(world, alice, today):
     world.clock.advance(DAY)
     world.services.credits.ledger.execute(alice.uid, grant("later", 5))
@@ -147,7 +181,7 @@ def test_figures_that_cannot_be_read_are_said_so(world, today):
 
 
 @pytest.mark.parametrize(("role", "status"), [("user", 403), ("support", 200), ("auditor", 200), ("admin", 200)])
-@pytest.mark.parametrize("path", ["/admin/kpis", "/admin/cohorts", "/admin/liability"])
+@pytest.mark.parametrize("path", PATHS)
 def test_figures_are_for_operators(world, path, role, status):
     assert world.person(role).get(path).status_code == status
 

@@ -38,6 +38,9 @@ def lived(seed: int, later: int = 0, pace: int = 1) -> list[dict[str, Any]]:
         body["at"] = NOW + later + (body["at"] - NOW) // pace
         if "lot" in body:
             body["lot"]["paid"] = body["lot"]["source"].startswith("world:")
+        if any(name.startswith("world:") for item in body["postings"] for name in (item["from"], item["to"])):
+            ways = {"grant": ("in",), "reversal": ("out", "back")}.get(body["kind"], ("none",))
+            body["about"] = {"purpose": "purchase", "money": f"{dice.choice(ways)}:{dice.randrange(1, 9_000)}:USD"}
         if body["kind"] == "charge" and dice.random() < 0.8:
             body["about"] = {"purpose": "chat", "model": dice.choice(MODELS), "price_version": dice.choice("12")}
             body["about"] |= dice.choice(({}, {"markup_percent": "20"}))
@@ -168,6 +171,7 @@ def _follow(days: dict[str, Counter], bodies: list[Mapping[str, Any]]) -> None:
         bought = sum(
             item["amount"] for item in body["postings"] if body["kind"] == "grant" and item["from"][:6] == "world:"
         )
+        _follow_money(sums, body)
         is_buyer = bought > 0 and not cohort
         cohort = month if is_buyer else cohort
         sums["new"] += number == 0
@@ -185,6 +189,15 @@ def _follow(days: dict[str, Counter], bodies: list[Mapping[str, Any]]) -> None:
         sums["cohort", cohort, "charged"] += charged
         seen_days.add(day)
         seen_months.add(month)
+
+
+def _follow_money(sums: Counter, body: Mapping[str, Any]) -> None:
+    way, _, rest = body.get("about", {}).get("money", "").partition(":")
+    if way in {"in", "out", "back"}:
+        minor, currency = rest.split(":")
+        (name,) = {name for item in body["postings"] for name in (item["from"], item["to"]) if name[:6] == "world:"}
+        sums["money", name[6:], currency, way] += int(minor)
+        sums["money", name[6:], currency, "payments"] += way == "in"
 
 
 def _follow_use(sums: Counter, body: Mapping[str, Any]) -> int:
@@ -211,6 +224,9 @@ def _names(figures: Any) -> Counter:
         counts.update({("use", *row, name): getattr(sums, name) for name in sums.__slots__})
     for cohort, sums in figures.cohorts.items():
         counts.update({("cohort", cohort, name): getattr(sums, name) for name in sums.__slots__})
+    for row, sums in figures.money.items():
+        told = {"payments": sums.payments, "in": sums.came_in, "out": sums.went_out, "back": sums.came_back}
+        counts.update({("money", *row, name): amount for name, amount in told.items()})
     for kind, sums in figures.growth.items():
         counts.update({("growth", kind, name): getattr(sums, name) for name in FIELDS})
     counts.update({name: getattr(figures.accounts, name) for name in figures.accounts.__slots__})

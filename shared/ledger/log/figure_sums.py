@@ -58,6 +58,19 @@ class AccountSums(Sums):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoneyDaySums(Sums):
+    """Number of paid payments, and money in minor units: paid and credited, returned or lost, and come back.
+
+    Money comes back if a dispute is won, or if the provider refuses a refund whose credits were taken back.
+    """
+
+    payments: int = 0
+    came_in: int = 0
+    went_out: int = 0
+    came_back: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceSums(Sums):
     """Growth of the credits in accounts (available + held) and of their debt, in µcr.
 

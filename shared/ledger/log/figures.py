@@ -14,7 +14,8 @@ from shared.ledger.about import MARKUP, PRICE_VERSION, WORLD
 from shared.ledger.entries import ABSORBED, OWN
 from shared.ledger.log.books import NAME, OTHER
 from shared.ledger.log.figure_lots import LotMemory, grown
-from shared.ledger.log.figure_sums import AccountSums, BalanceSums, CohortSums, Sums, UseSums
+from shared.ledger.log.figure_sums import AccountSums, BalanceSums, CohortSums, MoneyDaySums, Sums, UseSums
+from shared.ledger.money_told import money_in
 from shared.ledger.usage import REVENUE, USES, day_of
 
 ROWS_MAX = 1_000
@@ -22,6 +23,7 @@ ROWS_MAX = 1_000
 GRANT, WELCOME = "grant", "promo:welcome"
 MONTH_CHARACTERS = 7
 NO_GROWTH = BalanceSums()
+MONEY_WAYS: Mapping[str, str] = {"in": "came_in", "out": "went_out", "back": "came_back"}
 
 K = TypeVar("K", bound=tuple[str, ...])
 S = TypeVar("S", bound=Sums)
@@ -48,6 +50,13 @@ class ModelUse(NamedTuple):
     markup: str = ""
 
 
+class MoneyPlace(NamedTuple):
+    """Payment provider, and currency of the money."""
+
+    provider: str
+    currency: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayFigures:
     """Figures of one day, or of several days. Flows are in µcr; `entries` counts entries by kind.
@@ -62,6 +71,7 @@ class DayFigures:
     accounts: AccountSums = field(default_factory=AccountSums)
     cohorts: Mapping[str, CohortSums] = field(default_factory=dict)
     growth: Mapping[str, BalanceSums] = field(default_factory=dict)
+    money: Mapping[MoneyPlace, MoneyDaySums] = field(default_factory=dict)
 
     def __add__(self, other: "DayFigures") -> "DayFigures":
         """Return the figures of both. Rows beyond ROWS_MAX are summed under OTHER, those of `self` first."""
@@ -72,6 +82,7 @@ class DayFigures:
             accounts=self.accounts + other.accounts,
             cohorts=_added(self.cohorts, other.cohorts, CohortSums()),
             growth=_added(self.growth, other.growth, BalanceSums()),
+            money=_bounded(self.money, other.money, MoneyDaySums(), lambda row: MoneyPlace(OTHER, row.currency)),
         )
 
     @property
@@ -135,6 +146,7 @@ def figures_text(figures: DayFigures) -> str:
             "uses": [[*row, *sums.to_list()] for row, sums in sorted(figures.uses.items())],
             "accounts": figures.accounts.to_list(),
             "cohorts": {month: sums.to_list() for month, sums in figures.cohorts.items()},
+            "money": [[*row, *sums.to_list()] for row, sums in sorted(figures.money.items())],
             "growth": {kind: sums.to_list() for kind, sums in figures.growth.items()},
         },
         sort_keys=True,
@@ -153,6 +165,7 @@ def stored_figures(text: object) -> DayFigures:
         uses={ModelUse(*map(_name, row[:4])): _sums(UseSums, row[4:]) for row in told["uses"]},
         accounts=_sums(AccountSums, told["accounts"]),
         cohorts={_name(month): _sums(CohortSums, row) for month, row in told["cohorts"].items()},
+        money={MoneyPlace(*map(_name, row[:2])): _sums(MoneyDaySums, row[2:]) for row in told["money"]},
         growth={_name(kind): _sums(BalanceSums, row) for kind, row in told["growth"].items()},
     )
 
@@ -166,6 +179,7 @@ class _DayCount:
     uses: dict[ModelUse, UseSums] = field(default_factory=dict)
     cohorts: dict[str, CohortSums] = field(default_factory=dict)
     growth: dict[str, BalanceSums] = field(default_factory=dict)
+    money: dict[MoneyPlace, MoneyDaySums] = field(default_factory=dict)
     accounts: AccountSums = field(default_factory=AccountSums)
 
     def figures(self) -> DayFigures:
@@ -185,6 +199,7 @@ def _count(count: _DayCount, day: str, account: FiguredAccount, body: Body) -> F
         bought += amount if kind == GRANT and source.startswith(WORLD) else 0
         is_bonus = is_bonus or source == WELCOME
     charged = _count_use(count, body)
+    _count_money(count, body)
     lots, growth = grown(account.lots, body)
     if growth != NO_GROWTH:
         count.growth[kind] = count.growth.get(kind, NO_GROWTH) + growth
@@ -215,6 +230,17 @@ def _count(count: _DayCount, day: str, account: FiguredAccount, body: Body) -> F
             charged=charged,
         )
     return after
+
+
+def _count_money(count: _DayCount, body: Body) -> None:
+    """Add the money of a payment that the entry tells of."""
+    told = money_in(body)
+    if told is None:
+        return
+    place = MoneyPlace(_bounded_name(told.provider), told.currency)
+    count.money[place] = count.money.get(place, MoneyDaySums()) + MoneyDaySums(
+        payments=int(told.way == "in"), **{MONEY_WAYS[told.way]: told.minor}
+    )
 
 
 def _count_use(count: _DayCount, body: Body) -> int:

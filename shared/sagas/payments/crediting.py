@@ -19,6 +19,7 @@ from shared.ledger.account import PRIORITY_PAID, PRIORITY_PROMOTIONAL
 from shared.ledger.commands import Grant, RecordLifetime
 from shared.ledger.hold_names import hold_id
 from shared.ledger.ledger import Ledger
+from shared.ledger.money_told import Way, money_text
 from shared.payments.payment import Payment, with_applied
 from shared.payments.store import effect, fields_of, saga_path, view_of
 from shared.sagas.engine.leases import LeasedDocument
@@ -101,9 +102,14 @@ def _source(payment: Payment, lot: LotId) -> str:
     return f"world:{payment.provider}" if lot == payment.paid_lot else GIFT
 
 
-def about_payment(payment: Payment, purpose: Purpose) -> AboutTags:
-    """Return the tags of an entry that a payment has caused."""
-    return about(purpose, ref=("payment", payment.id))
+def about_payment(payment: Payment, purpose: Purpose, money: str = "") -> AboutTags:
+    """Return the tags of an entry that a payment has caused. `money` is the text of the money that moved."""
+    return about(purpose, ref=("payment", payment.id), money=money)
+
+
+def money_moved(payment: Payment, way: Way, minor: int, lot: LotId) -> str:
+    """Return the text of money that moved. Only the entry of the paid lot names money, so that money counts once."""
+    return money_text(way, minor, payment.terms.price.currency) if lot == payment.paid_lot else ""
 
 
 def _suspension(payment: Payment) -> HoldId:
@@ -126,6 +132,8 @@ def _grant(
         expires_at=None if days is None else at + days * DAY,
         is_paid=is_paid,
         suspension=suspension,
-        about=about_payment(payment, "purchase" if is_paid else "bonus"),
+        about=about_payment(
+            payment, "purchase" if is_paid else "bonus", money_moved(payment, "in", payment.terms.price.minor, lot)
+        ),
         record=record,
     )

@@ -38,7 +38,15 @@ from shared.payments.payment import Payment, seen_in, share, with_applied
 from shared.payments.ports import PaymentProvider, ProviderName, UnknownAtProvider
 from shared.payments.store import Payments, effect, refund_path
 from shared.sagas.engine.saga import Saga, Step, StepContext, StepResult, progress_of
-from shared.sagas.payments.crediting import FRESH, Crediting, DebtsOfLeavers, about_payment, granted, grants_of
+from shared.sagas.payments.crediting import (
+    FRESH,
+    Crediting,
+    DebtsOfLeavers,
+    about_payment,
+    granted,
+    grants_of,
+    money_moved,
+)
 from shared.sagas.payments.leased_payment import payment_of, result_with
 
 ANNULLED = "annulled"
@@ -197,8 +205,8 @@ class PaymentSteps:
         if target >= payment.applied.taken:
             return StepResult()
         keys = (context.key(f"give_back:{lot}") for lot, _ in payment.lots)
-        lots = zip(keys, payment.lots, strict=True)
-        if not self._execute(payment, *(_restore(payment, key, *lot, target) for key, lot in lots)):
+        lots, taken = zip(keys, payment.lots, strict=True), payment.applied.taken
+        if not self._execute(payment, *(_restore(payment, key, *lot, target, taken) for key, lot in lots)):
             self._owe(payment, target)
         return self._done(with_applied(payment, taken=target))
 
@@ -221,11 +229,13 @@ class PaymentSteps:
     def _undo_withdraw(self, context: StepContext) -> StepResult:
         """Annul the operations first, so that a late withdrawal is refused. If a withdrawal came earlier, give back."""
         payment, target = payment_of(context.leased), cast("int", context.args["taken_before"])
+        taken = cast("int", context.args["taken"])
         for lot, amount in payment.lots:
             try:
                 self._execute(payment, Annul(operation=context.key(f"withdraw:{lot}"), fingerprint=ANNULLED))
             except IdempotencyMismatch:
-                self._execute(payment, _restore(payment, context.key(f"undo:withdraw:{lot}"), lot, amount, target))
+                key = context.key(f"undo:withdraw:{lot}")
+                self._execute(payment, _restore(payment, key, lot, amount, target, taken))
         back, progress = self._done(with_applied(payment, taken=target)), progress_of(context.leased.data)
         refused = Patch(refund_path(str(context.args["operation"])), {"refused": progress.code if progress else ""})
         return replace(back, writes=(*back.writes, refused))
@@ -318,10 +328,13 @@ def _suspension(payment: Payment, operation: OperationId, hold: HoldId, aside: i
     return Suspend(operation=operation, fingerprint=str(aside), lots=lots, limits=limits, hold=hold, about=told)
 
 
-def _taken_back(payment: Payment, step: str) -> AboutTags:
-    """Return the tags that say why credits are taken back or return: a lost or turned dispute, or a refund."""
+def _taken_back(payment: Payment, step: str, money: str) -> AboutTags:
+    """Return the tags that say why credits are taken back or return: a lost or turned dispute, or a refund.
+
+    `money` is the text of the money that moved.
+    """
     is_disputed = step != "withdraw" and (payment.seen.lost > 0 or bool(payment.disputes))
-    return about_payment(payment, "dispute" if is_disputed else "refund")
+    return about_payment(payment, "dispute" if is_disputed else "refund", money)
 
 
 def _paid(payment: Payment) -> int:
@@ -331,12 +344,14 @@ def _paid(payment: Payment) -> int:
 
 def _reverse(payment: Payment, context: StepContext, step: str, lot: LotId, amount: Micro, target: int) -> Reverse:
     wanted = share(amount, target, _paid(payment))
-    operation, told = context.key(f"{step}:{lot}"), _taken_back(payment, step)
+    money = money_moved(payment, "out", target - payment.applied.taken, lot)
+    operation, told = context.key(f"{step}:{lot}"), _taken_back(payment, step, money)
     note = str(context.args.get("note", "")) if step == "withdraw" else ""
     return Reverse(operation=operation, fingerprint=str(wanted), lot=lot, target=wanted, about=told, note=note)
 
 
-def _restore(payment: Payment, operation: OperationId, lot: LotId, amount: Micro, target: int) -> Restore:
+def _restore(payment: Payment, operation: OperationId, lot: LotId, amount: Micro, target: int, taken: int) -> Restore:
+    """Build the command that gives a lot back, until no more than `target` of the `taken` minor units is taken."""
     wanted = share(amount, target, _paid(payment))
     suspension = HoldId(payment.applied.suspension) if payment.applied.suspension else None
     return Restore(
@@ -345,5 +360,5 @@ def _restore(payment: Payment, operation: OperationId, lot: LotId, amount: Micro
         lot=lot,
         target=wanted,
         suspension=suspension,
-        about=_taken_back(payment, "restore"),
+        about=_taken_back(payment, "restore", money_moved(payment, "back", taken - target, lot)),
     )
