@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.kernel.curve_points import require_sound_key
 from shared.ledger.keys import from_base64, to_base64
+from shared.ledger.public_points import public_key_problem
 
 ED25519, COSIGNATURE = 1, 4
 """Types of signatures: over the text, and over the text with a time in seconds since 1970."""
@@ -47,11 +47,12 @@ class VerifierKey:
     """32 bytes, as RFC 8032 encodes a point."""
 
     def __post_init__(self) -> None:
-        """Refuse a name that would break lines, an unknown type and an unsound key. Raises ValueError."""
+        """Refuse a name that would break lines, an unknown type and an unsound key. Raises MalformedNote."""
         require_key_name(self.name)
         if self.kind not in KINDS:
             raise MalformedNote(f"Type {self.kind} of the key of {self.name} is not supported: 1 and 4 are.")
-        require_sound_key(self.public_key)
+        if problem := public_key_problem(self.public_key):
+            raise MalformedNote(f"The key of {self.name} is refused: {problem}.")
 
     @property
     def key_id(self) -> bytes:

@@ -55,6 +55,8 @@ class ExportAudit:
     """Number of finished accounts that have all entries up to the header's closed day."""
     redacted: int = 0
     """Number of entries of finished accounts whose bodies were deleted."""
+    refused: int = 0
+    """Number of lines that are not grammatical, or stand in a wrong place."""
     header: HeaderLine | None = None
     evidence: LogEvidence | None = None
     """Leaves of the log in the header, if all of them are true. None behind `go_on_behind`."""
@@ -167,6 +169,7 @@ class ExportAudit:
         self._account = None
 
     def _report_line(self, problem: str, *, is_entry: bool = True) -> None:
+        self.refused += 1
         detail = f"line {self.lines}: {problem}"
         if self._account is None:
             self._outside.report(0, RULE, detail)

@@ -62,6 +62,7 @@ class LogExportAudit:
     entries: int = 0
     complete: int = 0
     redacted: int = 0
+    refused: int = 0
     bare: int = 0
     key_leaves: int = 0
     finished: list[tuple[str, int]] = field(default_factory=list)
@@ -162,6 +163,7 @@ class LogExportAudit:
         self._account = None
 
     def _report_line(self, problem: str, *, is_entry: bool = True) -> None:
+        self.refused += 1
         detail = f"line {self.lines}: {problem}"
         if self._account is None:
             self._outside.report(0, RULE, detail)

@@ -16,7 +16,7 @@ from shared.kernel.canonical import canonical
 from shared.kernel.ids import Uid
 from shared.ledger.account_documents import seal_message
 from shared.ledger.export_format import HEADER_CONTEXT, header_message
-from shared.ledger.keys import SEAL_CONTEXT
+from shared.ledger.keys import SEAL_CONTEXT, to_base64
 from shared.ledger.log.checkpoints import Checkpoint
 from shared.ledger.log.notes import SeedSigner, signed
 from shared.ledger.verify.command.main import main
@@ -429,3 +429,28 @@ def test_a_key_of_another_algorithm_is_a_finding(lines, saved, capsys):
     (file,) = reported(capsys, saved(edited))["files"]
 
     assert file["findings"][0]["detail"] == "line 1: the algorithm of a key is not Ed25519"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_header_with_a_key_of_low_order_is_a_finding(trusted, lines, saved, capsys):
+    keys = saved({"items": LEDGER_KEYS, "ledger_id": "demo-test"}, "keys.json")
+    edited = with_keys(lines, lambda key: {**key, "public_key": to_base64(bytes(32))})
+
+    report = reported(capsys, saved(edited), *(["--keys", keys] if trusted else []))
+
+    assert report["exit_code"] == BROKEN
+    assert report["files"][0]["findings"][0]["detail"].startswith("line 1: the keys cannot be read: key ")
+
+
+def test_a_header_without_a_key_is_a_finding(lines, saved, capsys):
+    header = {**orjson.loads(lines[0]), "keys": []}
+
+    report = reported(capsys, saved([canonical(header).decode() + "\n", *lines[1:]]))
+
+    assert (report["exit_code"], report["files"][0]["findings"][0]["detail"]) == (BROKEN, "line 1: no key is named")
+
+
+def with_keys(lines: list[str], edit: Any) -> list[str]:
+    """The export with edited keys in the header."""
+    header = orjson.loads(lines[0])
+    return [canonical({**header, "keys": [edit(key) for key in header["keys"]]}).decode() + "\n", *lines[1:]]

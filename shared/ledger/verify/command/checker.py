@@ -14,12 +14,15 @@ from shared.ledger.verify.log_exports import LogExportAudit
 
 ANSWER_FINDINGS_MAX = 200
 """Largest number of findings in one answer. The others are counted."""
+REFUSED_MAX = 10_000
+"""Number of ungrammatical lines in a unit behind which the rest of the unit is not read: a flood must not take long."""
 
 Answer = Mapping[str, Any]
 """Answer to a job. `line` is the first line of the unit.
 
 `{"line", "accounts": [[uid, entries], …], "complete", "redacted", "entries",
-"findings": [[uid, seq, rule, detail], …], "left_out"}`; `complete` of the accounts have all entries up to the header's
+"findings": [[uid, seq, rule, detail], …], "left_out", "unread"}`; `unread` counts the lines behind a flood of
+ungrammatical ones; `complete` of the accounts have all entries up to the header's
 closed day, and `redacted` of their entries have no body. For an export of the log also `leaves`,
 `[[index, hashes in base64], …]`, and the numbers of the other leaves: `bare`, of which the lines have the hash alone,
 and `key_leaves`, entries of the registry of keys.
@@ -78,17 +81,18 @@ class UnitChecker:
 
     def _check_accounts(self, options: Mapping[str, Any], data: bytes) -> Answer:
         audit = self._audit(options)
-        _read(audit, data)
+        unread = _read(audit, data)
         audit.close()
         answer = _answer(options, audit.findings, entries=audit.entries, accounts=audit.finished)
-        return {**answer, "complete": audit.complete, "redacted": audit.redacted, **_taken_leaves(audit)}
+        counts = {"complete": audit.complete, "redacted": audit.redacted, "unread": unread}
+        return {**answer, **counts, **_taken_leaves(audit)}
 
     def _check_part(self, options: Mapping[str, Any], data: bytes) -> Answer:
         """Read a part of an account behind the parts before, and answer what was found since the last part."""
         if options["is_first"] or self._part is None:
             self._part = OpenPart(audit=self._audit(options, is_fold_only=options["name"] == "fold"))
         part = self._part
-        _read(part.audit, data)
+        unread = _read(part.audit, data)
         if options["is_last"]:
             part.audit.close()
             self._part = None
@@ -98,12 +102,15 @@ class UnitChecker:
         part.audit.finished.clear()
         complete, part.audit.complete = part.audit.complete, 0
         redacted, part.audit.redacted = part.audit.redacted, 0
-        return {**answer, "complete": complete, "redacted": redacted, **_taken_leaves(part.audit)}
+        counts = {"complete": complete, "redacted": redacted, "unread": unread}
+        return {**answer, **counts, **_taken_leaves(part.audit)}
 
     def _check_entries(self, options: Mapping[str, Any], data: bytes) -> Answer:
         lines = EntryLines(self._opened.verifier, is_full=self._opened.is_full, first_line=options["first_line"])
         for line in io.BytesIO(data):
             lines.check(line)
+            if lines.refused > REFUSED_MAX:
+                break
         answer = _answer(options, lines.findings, entries=0, accounts=())
         return {**answer, "left_out": answer["left_out"] + lines.left_out}
 
@@ -131,9 +138,16 @@ def _taken_leaves(audit: ExportAudit | LogExportAudit) -> Mapping[str, Any]:
     return told
 
 
-def _read(audit: ExportAudit | LogExportAudit, data: bytes) -> None:
-    for line in io.BytesIO(data):
+def _read(audit: ExportAudit | LogExportAudit, data: bytes) -> int:
+    """Read the lines of a unit, and return the number of lines that were left unread behind a flood."""
+    lines, before = io.BytesIO(data), audit.refused
+    for line in lines:
         audit.read(line)
+        if audit.refused - before > REFUSED_MAX:
+            break
+    unread = data.count(b"\n", lines.tell())
+    audit.lines += unread
+    return unread
 
 
 def _answer(

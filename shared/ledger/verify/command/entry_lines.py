@@ -17,12 +17,14 @@ from shared.ledger.verify.grammar import RULE, EntryLine, NotGrammatical, parse_
 class EntryLines:
     """Checker of lines, one after the other, of which the first is line `first_line`. Other lines are not checked.
 
-    `left_out` is the number of findings beyond the first `FINDINGS_MAX`, which are kept.
+    `left_out` is the number of findings beyond the first `FINDINGS_MAX`, which are kept. `refused` counts ungrammatical
+    lines.
     """
 
     def __init__(self, verifier: Verifier, *, is_full: bool, first_line: int) -> None:
         self.findings: list[Finding] = []
         self.left_out = 0
+        self.refused = 0
         self._verifier = verifier
         self._is_full = is_full
         self._number = first_line - 1
@@ -33,6 +35,7 @@ class EntryLines:
         try:
             record = parse_line(line)
         except NotGrammatical as error:
+            self.refused += 1
             self._report(line, RULE, f"line {self._number}: {error}")
             return
         if type(record) is EntryLine and record.redaction is None:

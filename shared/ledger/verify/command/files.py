@@ -12,7 +12,7 @@ from shared.ledger.verify.command.headers import HeaderCheck, check_header
 from shared.ledger.verify.command.log_roots import LogLeaves
 from shared.ledger.verify.command.report import FileReport
 from shared.ledger.verify.command.tally import Tally
-from shared.ledger.verify.command.trust import NotChecked, VouchedKey
+from shared.ledger.verify.command.trust import NotChecked, UnsoundKeys, VouchedKey
 from shared.ledger.verify.command.units import ACCOUNT_MARK, LOGGED_MARK, Unit, units
 from shared.ledger.verify.command.workers import UnitJob, Workers
 from shared.ledger.verify.grammar import LINE_BYTES_MAX, HeaderLine, NotGrammatical, OldExport, parse_line
@@ -38,11 +38,12 @@ def verify_file(name: str, file: BinaryIO, demand: CheckDemand, crew: Crew, read
         raise NotChecked("It is compressed. Unpack it first, for example with gunzip.")
     try:
         header = _header(first)
-    except BrokenHeader as broken:
+        check = None if header is None else check_header(first, header, demand)
+    except (BrokenHeader, UnsoundKeys) as broken:
         return FileReport(name=name, findings=(_finding("grammar", f"line 1: {broken}"),))
-    if header is None:
+    if check is None:
         return verify_receipt(name, first + file.read(RECEIPT_CHARS_MAX), demand)
-    return _verify_export(name, file, first, check_header(first, header, demand), demand, crew, read)
+    return _verify_export(name, file, first, check, demand, crew, read)
 
 
 def _verify_export(
@@ -104,13 +105,11 @@ def _open(workers: Workers, header: bytes, keys: tuple[VouchedKey, ...], demand:
 def _submit(workers: Workers, unit: Unit) -> None:
     """Submit the jobs of a unit. A part of a large account is folded in one lane, and its entries are checked anywhere.
 
-    A worker that is the only one does both at once.
+    A single worker gets the same jobs as several, so that the findings do not depend on the number of workers.
     """
     options = {"first_line": unit.first_line, "is_first": unit.is_first, "is_last": unit.is_last}
     if unit.is_whole:
         workers.submit(UnitJob(name="accounts", options=options, data=unit.data))
-    elif workers.lanes == 1:
-        workers.submit(UnitJob(name="part", options=options, data=unit.data, lane=0))
     else:
         workers.submit(UnitJob(name="entries", options=options, data=unit.data))
         workers.submit(UnitJob(name="fold", options=options, data=unit.data, lane=0))

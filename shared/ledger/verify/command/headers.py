@@ -34,8 +34,9 @@ class HeaderCheck:
 
 
 def check_header(line: bytes, header: HeaderLine, demand: CheckDemand) -> HeaderCheck:
-    """Check the first line of an export. Raises NotChecked if the keys cannot be read."""
-    trusted = demand.trust.keys or exported_keys(header.fields["keys"])
+    """Check the first line of an export. Raises UnsoundKeys if it names no keys, or keys that nothing can sign with."""
+    exported = exported_keys(header.fields["keys"])
+    trusted = demand.trust.keys or exported
     audit = ExportAudit(verifier=Verifier(trusted), now=demand.now)
     audit.read(line)
     findings = [*audit.findings, *_of_another_ledger(header, demand)]

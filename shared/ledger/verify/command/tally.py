@@ -47,6 +47,8 @@ class Tally:
     entry_count: int = 0
     findings: list[tuple[int, Finding]] = field(default_factory=list)
     left_out: int = 0
+    unread_count: int = 0
+    """Number of lines that were not read, since too many lines before them were no lines of an export."""
     _known: set[int] = field(default_factory=set)
 
     def report_all(self, line: int, findings: Iterable[Finding]) -> None:
@@ -72,6 +74,7 @@ class Tally:
             if self.leaves is not None:
                 self.leaves.add_all(answer.get("leaves", ()))
             self.left_out += answer.get("left_out", 0)
+            self.unread_count += answer.get("unread", 0)
 
     def compare_leaves(self, evidence: LogEvidence) -> None:
         """Report leaves of an export of the log that the checkpoint or the header has not. Accounts have none."""
@@ -131,6 +134,8 @@ class Tally:
             yield POLICY_UNUSED
         if not demand.is_full:
             yield SIGNATURES_UNCHECKED if check.header.scope is None else LEAVES_UNCHECKED
+        if self.unread_count:
+            yield f"{self.unread_count} lines that stand behind too many lines of no export"
         if self.redacted_count:
             yield _bodies_unchecked(self.redacted_count)
         if check.evidence is None:

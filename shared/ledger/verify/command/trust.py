@@ -19,6 +19,10 @@ class NotChecked(Exception):
     """Failure to check a file that cannot be read, is no export or holds no account. The message is a sentence."""
 
 
+class UnsoundKeys(ValueError):
+    """Refusal of keys that no ledger signs with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
     """Trust that the caller brings: keys from a file with the id of their ledger, and a policy. Each may be missing."""
@@ -54,14 +58,14 @@ def read_trust(keys_file: str | None, policy_file: str | None) -> Trust:
 
 
 def exported_keys(told: Any) -> tuple[PublicKey, ...]:
-    """Return the keys that JSON names. Raises NotChecked if there is no key, or if a key cannot be read."""
+    """Return the keys that JSON names. Raises UnsoundKeys if there is no key, or if a key cannot be read."""
     try:
         keys = tuple(PublicKey.from_json(each) for each in told)
         Verifier(keys)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotChecked("It names keys that cannot be read.") from error
+        raise UnsoundKeys(f"the keys cannot be read: {error}") from error
     if not keys:
-        raise NotChecked("It names no keys.")
+        raise UnsoundKeys("no key is named")
     return keys
 
 
@@ -69,7 +73,7 @@ def _read_keys(name: str) -> tuple[tuple[PublicKey, ...], str]:
     try:
         stored: Mapping[str, Any] = orjson.loads(Path(name).read_bytes())
         return exported_keys(stored["items"]), str(stored["ledger_id"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:  # UnsoundKeys is a ValueError.
         raise NotChecked(f"{name} is not a saved answer of GET /v1/ledger/keys.") from error
 
 
