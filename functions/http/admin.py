@@ -268,7 +268,11 @@ class AuditQuery(Request):
     cursor = Cursor(str)
 
 
-@routes.get("/admin/users", access=READ_USERS, query=UsersQuery, answer=Users)
+def _only_user(_: Call, page: Any) -> str | None:
+    return page["items"][0].uid if page["items"] else None
+
+
+@routes.get("/admin/users", access=READ_USERS, query=UsersQuery, answer=Users, looks_at=_only_user)
 def users(call: Call) -> Any:
     """Find the user who signs in with this address."""
     return page_answer(call.services.operators.users(call.query["email"]))

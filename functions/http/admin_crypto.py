@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response
 from marshmallow import fields
 
+from functions.http.admin_payments import asked_user
 from functions.http.fields import Answer, Choice, Cursor, Limit, NextCursor, Request, Text, Time, encode_cursor
 from functions.http.money import Money
 from functions.http.routes import ACT, READ_USERS, Call, Routes
@@ -100,7 +101,14 @@ class DecidedOut(Answer):
     items = fields.List(fields.Nested(DepositOut), required=True)
 
 
-@routes.get("/admin/crypto/deposits", access=READ_USERS, query=DepositsQuery, answer=DepositsOut, has_table=True)
+@routes.get(
+    "/admin/crypto/deposits",
+    access=READ_USERS,
+    query=DepositsQuery,
+    answer=DepositsOut,
+    has_table=True,
+    looks_at=asked_user,
+)
 def deposits(call: Call) -> Any:
     """List the coins that came, by address, with value, rate and transactions.
 

@@ -57,6 +57,7 @@ from shared.sagas.payments.payment_claims import PaymentBusy
 from shared.sagas.payments.payouts import CoinsNotFinal, TooManyPayouts
 from shared.sagas.payments.refunds import NotRefundable
 from shared.users.audit import REASON_MAX
+from shared.users.looks import MANY
 from shared.users.operator_acts import OwnAccount
 
 MONEY_CHARACTERS_MAX = 16
@@ -177,7 +178,18 @@ class AdminPackagesOut(Answer):
     next_cursor = NextCursor()
 
 
-@routes.get("/admin/payments", access=READ_USERS, query=AdminPaymentsQuery, answer=AdminPaymentsOut)
+def asked_user(call: Call, _: Any) -> str:
+    """Return the user whose data a list is limited to, or MANY."""
+    return call.query["uid"] or MANY
+
+
+def _owner(_: Call, payment: Any) -> str:
+    return str(payment["uid"])
+
+
+@routes.get(
+    "/admin/payments", access=READ_USERS, query=AdminPaymentsQuery, answer=AdminPaymentsOut, looks_at=asked_user
+)
 def payments(call: Call) -> Any:
     """List all users' payments, newest first."""
     query, stored = call.query, call.services.payments.store
@@ -193,7 +205,9 @@ def payments(call: Call) -> Any:
     return {**told, "items": [{**item, **for_operators(call, known[item["id"]])} for item in told["items"]]}
 
 
-@routes.get("/admin/payments/{id}", access=READ_USERS, answer=AdminPaymentOut, errors=(PaymentNotFound,))
+@routes.get(
+    "/admin/payments/{id}", access=READ_USERS, answer=AdminPaymentOut, errors=(PaymentNotFound,), looks_at=_owner
+)
 def payment(call: Call) -> Any:
     """Show one payment, with the received money, the movements since, and the problem."""
     return told_payment(call, call.path["id"])

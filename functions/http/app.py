@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 from marshmallow import Schema
 
-from functions.http import auth, bodies, idempotency, limits, means, x402
+from functions.http import auth, bodies, idempotency, limits, looks, means, x402
 from functions.http.addresses import client_address
 from functions.http.cors import Origins
 from functions.http.downloads import Downloads
@@ -210,7 +210,11 @@ def _view(services: Services, gate: Gate, route: Route) -> Callable[..., Respons
             expected=_expected() if route.is_versioned else None,
             payment=request.headers.get(SIGNATURE_HEADER, "") if route.is_payable else "",
         )
-        return _respond(route, answer, route.handler(x402.paid(call, route) if call.payment else call))
+        reason = looks.reason_of(request) if route.looks_at is not None else None
+        result = route.handler(x402.paid(call, route) if call.payment else call)
+        if route.looks_at is not None:
+            looks.record(call, route, result, reason)
+        return _respond(route, answer, result)
 
     return view
 

@@ -8,7 +8,7 @@ from werkzeug.datastructures import Headers
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 REQUEST_HEADERS = (
     "Authorization, Api-Key, Content-Type, Idempotency-Key, If-Match, User-Agent, X-Client-Request-Id, "
-    "X-Firebase-AppCheck, X-Request-Id, PAYMENT-SIGNATURE"
+    "X-Firebase-AppCheck, X-Reason, X-Request-Id, PAYMENT-SIGNATURE"
 )
 OF_CLIENTS = re.compile(r"(x-stainless|openai|ai-sdk|x-ai-sdk)-[a-z0-9-]{1,40}|http-referer|x-title", re.ASCII)
 """Headers by which SDKs of OpenAI, Vercel and OpenRouter describe themselves; their names differ between versions."""

@@ -290,6 +290,7 @@ OF_OPERATION: Mapping[str, Any] = {
 
 OF_NAME: Mapping[str, Any] = {
     "Idempotency-Key": "7f3c1f0e-5a55-4c3e-9d0b-1f0f8a3d2b11",
+    "X-Reason": "ticket 4711",
     "limit": 20,
     "cursor": encode_cursor("0000000000000-example"),
     "uid": USER,

@@ -10,6 +10,7 @@ from functions.http.descriptions import PARAMETERS, description_of
 from functions.http.errors import InvalidRequest, MalformedRequest, NoSuchPath, ScopeMissing, TooManyRequests
 from functions.http.examples import bodies_of, parameter_of
 from functions.http.fields import Answer, Nothing
+from functions.http.looks import REASON_HEADER
 from functions.http.openai_errors import openai_code, openai_status
 from functions.http.problems import CODE_BY_STATUS, PROBLEM_JSON, TYPE_PREFIX, status_of
 from functions.http.root import NAME, VERSION
@@ -218,6 +219,9 @@ def _parameters(route: Route) -> list[Any]:
     if route.is_versioned and route.method == "PUT":
         text = "The `ETag` of the version that you change; another one answers 412, and nothing is changed."
         found.append({"in": "header", "name": "If-Match", "schema": {"type": "string"}, "description": text})
+    if route.looks_at is not None:
+        text = "Why you look, for the record of this look. Percent-encode letters outside ASCII."
+        found.append({"in": "header", "name": REASON_HEADER, "schema": {"type": "string"}, "description": text})
     return found
 
 

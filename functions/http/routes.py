@@ -131,6 +131,12 @@ class Reply:
 
 
 Handler = Callable[[Call], Any]
+Target = Callable[[Call, Any], str | None]
+"""Function that names the user whose data an answer shows, or MANY; None if the answer shows nobody's."""
+
+
+def _user_in_path(call: Call, _: Any) -> str:
+    return call.path["uid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +169,8 @@ class Route:
     """True if answers name their version in `ETag`, which `If-Match` of a change may name."""
     has_table: bool
     """True if a caller may ask for the answer as a table (CSV)."""
+    looks_at: Target | None
+    """Name of the user whose data an operator sees by this route, to record; None for a route without users' data."""
 
     @property
     def name(self) -> str:
@@ -266,6 +274,7 @@ class Routes:
         body_values_max: int = JSON_VALUES_MAX,
         is_versioned: bool = False,
         has_table: bool = False,
+        looks_at: Target | None = None,
     ) -> Callable[[Handler], Handler]:
         """Return a decorator that adds its handler to these routes, with the named options."""
 
@@ -274,6 +283,7 @@ class Routes:
             told = (*errors, Draining) if is_drained else errors
             if is_drained and _is_of_models(method, PREFIX + path):
                 told = tuple(dict.fromkeys((*told, *PAYMENT_ERRORS)))
+            is_look = method == "GET" and bool(access.roles) and "{uid}" in path
             route = Route(
                 method=method,
                 path=PREFIX + path,
@@ -295,6 +305,7 @@ class Routes:
                 body_values_max=body_values_max,
                 is_versioned=is_versioned,
                 has_table=has_table,
+                looks_at=_user_in_path if is_look else looks_at,
             )
             self._routes.append(route)
             return handler

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.users.end_users import EndUsers
     from shared.users.key_lookup import KeyLookup
     from shared.users.logins import Logins
+    from shared.users.looks import Looks
     from shared.users.profiles import Profiles
 
 
@@ -136,3 +137,10 @@ class UserServices:
         from shared.users.audit import AuditTrail
 
         return AuditTrail(self.ports.documents(), self.clock)
+
+    @part
+    def looks(self) -> "Looks":
+        """Build the records of operators' looks at users."""
+        from shared.users.looks import Looks
+
+        return Looks(self.ports.documents(), self.clock)
