@@ -240,12 +240,15 @@ def refund(call: Call) -> Any:
     the network has not made the received coins final, nothing goes back.
     """
     payment_id, services = call.path["id"], call.services
-    minor = None
-    if call.body["amount"] is not None:
-        minor = Fiat.parse(call.body["amount"], services.payments.store.get(payment_id).terms.price.currency).minor
     reason, note, operation = call.body["reason"], call.body["note_to_user"], call.asked.operation
     services.payments.operators.refund(
-        call.principal, payment_id, minor, reason, operation, note_to_user=note, address=call.body["address"]
+        call.principal,
+        payment_id,
+        call.body["amount"],
+        reason,
+        operation,
+        note_to_user=note,
+        address=call.body["address"],
     )
     return told_payment(call, payment_id)
 

@@ -403,7 +403,7 @@ def _buy(services, admin, uid):
         services.payments.inbox.store(provider.events[-1])
         services.payments.notices.handle(f"stripe:{provider.events[-1].id}")
         if then == "paid":
-            services.payments.operators.refund(admin, payment, 40, "sorry", operation_id("life", "refund"))
+            services.payments.operators.refund(admin, payment, "0.40", "sorry", operation_id("life", "refund"))
             provider.moved.pop()  # so that the close of the day finds a difference
     services.payments.store.history(uid, limit=20, after=None)
     everything = PaymentFilter(uid=uid, provider="stripe", status="settled", is_under_review=False, first=0, last=1)

@@ -63,20 +63,24 @@ class PaymentOperators:
         self,
         actor: Principal,
         payment_id: str,
-        minor: int | None,
+        amount: str | None,
         reason: str,
         operation: OperationId,
         *,
         note_to_user: str = "",
         address: str = "",
     ) -> Payment:
-        """Refund money to another user, and return the payment. `minor` is in minor units; None: the whole rest.
+        """Refund money to another user, and return the payment.
 
-        `address` is where coins of a user who left go; "" for the address that the user named. Raises OwnAccount, and
-        the errors of `Refunds.refund`.
+        `amount` is a decimal of the payment's currency; None: the whole rest. `address` is where coins of a user who
+        left go; "" for the address that the user named.
+
+        Raises OwnAccount, InvalidValue for an amount that the currency does not have, and the errors of
+        `Refunds.refund`.
         """
         self._check.require_admin(actor)
         payment = self._payments.get(payment_id)
+        minor = None if amount is None else Fiat.parse(amount, payment.terms.price.currency).minor
         before = _state(payment)
         asked = RefundAsked(
             payment=payment_id,
