@@ -92,6 +92,7 @@ class Looks:
     def _record(
         self, path: str, document: Document | None, counted: Data, whose: tuple[str, str, str | None]
     ) -> Create | Patch:
+        """Return the write of a new record, or of the stored record with its new count."""
         now = to_datetime(self._clock.now())
         if document is not None:
             return Patch(path, {"after": counted, "completed_at": now}, document.version)
