@@ -207,6 +207,7 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
 
 
 def _parameters(route: Route) -> list[Any]:
+    """Return the parameters of path and query, and the headers that the route understands."""
     found: list[Any] = [
         {"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in route.path_names
     ]
