@@ -19,6 +19,7 @@ WITHOUT_USERS = {
     "/v1/admin/models",
     "/v1/admin/models/{id}",
     "/v1/admin/models/{id}/prices",
+    "/v1/admin/money",
     "/v1/admin/packages",
     "/v1/admin/packages/{id}",
     "/v1/payments/analytics",

@@ -23,6 +23,7 @@ TABLE = {
     "POST /v1/admin/users/{uid}/unfreeze": ADMINS,
     "GET /v1/admin/users/{uid}/entries": OPERATORS,
     "GET /v1/admin/users/{uid}/export": OPERATORS,
+    "GET /v1/admin/money": OPERATORS,
     "GET /v1/admin/models": OPERATORS,
     "GET /v1/admin/models/{id}": OPERATORS,
     "GET /v1/admin/models/{id}/prices": OPERATORS,
