@@ -17,7 +17,9 @@ from shared.ledger.series import Period, buckets
 from shared.payments.fiat import decimal_of
 from shared.sagas.figures.kpis import Kpis, UseMargin, kpis_of, usd_text
 
-KPI_COLUMNS = ("start", "spent", "absorbed", "expired", "debt", "liability", "active", "new", "bonuses", "buyers")
+KPI_COLUMNS = (
+    "start", "spent", "absorbed", "expired", "debt", "liability", "active", "new", "bonuses", "buyers", "spenders",
+)  # fmt: skip
 MONEY_COLUMNS = ("start", "provider", "currency", "payments", "came_in", "went_out", "came_back")
 COHORT_COLUMNS = ("start", "cohort", "active", "purchases", "bought", "spent")
 
@@ -82,6 +84,7 @@ class KpiFigures(Answer):
     bonuses = fields.Integer(required=True)
     buyers = fields.Integer(required=True)
     buyers_with_bonus = fields.Integer(required=True)
+    spenders = fields.Integer(required=True)
     entries = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
     uses = fields.List(fields.Nested(UseOut), required=True)
     money = fields.List(fields.Nested(MoneyOut), required=True)
@@ -219,6 +222,7 @@ def _told(call: Call, figures: DayFigures) -> dict[str, Any]:
         "bonuses": accounts.bonuses,
         "buyers": accounts.buyers,
         "buyers_with_bonus": accounts.buyers_with_bonus,
+        "spenders": accounts.spenders,
         "entries": figures.entries,
         "uses": [_use(each) for each in found.uses],
         "money": [_money(*each) for each in sorted(figures.money.items())],

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.ledger.resealing import Resealing
     from shared.sagas.accounts.key_rotation import KeyRotation
     from shared.sagas.accounts.ledger_watch import LedgerWatch
+    from shared.users.sign_ups import SignUpBook
 
 
 @dataclass(eq=False)
@@ -55,7 +56,14 @@ class CreditServices:
         """Build the count of entries that the figures lack."""
         from shared.ledger.log.figure_count import FigureCount
 
-        return FigureCount(self.ports.documents())
+        return FigureCount(self.ports.documents(), self.sign_ups)
+
+    @part
+    def sign_ups(self) -> "SignUpBook":
+        """Build the store of sign-ups."""
+        from shared.users.sign_ups import SignUpBook
+
+        return SignUpBook(self.ports.documents())
 
     @part
     def ledger(self) -> "Ledger":
@@ -146,7 +154,7 @@ class CreditServices:
         def is_of_ledger(leaf: "TypedLeaf") -> bool:
             return self.key_store.has_leaf(leaf) and self.ledger.redactions.is_of_ledger(leaf)
 
-        return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock, is_of_ledger)
+        return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock, is_of_ledger, self.sign_ups)
 
     @part
     def analytics(self) -> "UsageAnalytics":

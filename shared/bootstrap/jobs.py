@@ -72,7 +72,8 @@ class JobWorkers:
         """Build the worker that keeps the figures of the platform."""
         from shared.sagas.accounts.figure_sweep import FigureSweep
 
-        return FigureSweep(self.services.ports.documents(), self.services.ports.alerts())
+        ports = self.services.ports
+        return FigureSweep(ports.documents(), ports.alerts(), self.services.credits.figure_count)
 
     @part
     def checkpoints(self) -> "CheckpointSweep":

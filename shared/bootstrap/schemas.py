@@ -115,6 +115,7 @@ SCHEMAS: Schemas = {
     "provider_listings": Schema(),
     "response_items": Schema(),
     "responses": Schema(),
+    "sign_ups": Schema(),
     "stops": Schema(),
     "turns": Schema(),
     "users": Schema(),

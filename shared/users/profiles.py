@@ -1,16 +1,28 @@
 """Profiles: the stored facts of a person, at `users/{uid}`, and the tombstone that stays after the person leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, cast
 
 from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, Patch, PreconditionFailed, Put, Query, Value
+from shared.kernel.documents import (
+    Create,
+    Data,
+    Document,
+    Documents,
+    Patch,
+    PreconditionFailed,
+    Put,
+    Query,
+    Value,
+    Write,
+)
 from shared.kernel.events import log_error
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.users.principal import Principal
+from shared.users.sign_ups import SignUpBook
 
 WRITE_ATTEMPTS_MAX = 5
 
@@ -50,6 +62,7 @@ class Profiles:
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
+        self._sign_ups = SignUpBook(documents)
 
     def get(self, uid: Uid) -> Profile | None:
         """Return the user's profile or tombstone; None for a user who has never called the API."""
@@ -72,11 +85,19 @@ class Profiles:
         raise PreconditionFailed
 
     def greeted(self, uid: Uid, offer: Micro | None) -> bool:
-        """Store that the user was greeted, with the offered bonus (µcr).
+        """Store that the user was greeted, with the offered bonus (µcr), and count the sign-up in the same commit.
 
         Return False if that is stored already, or the user left.
         """
-        return self._change(uid, "greeted_at", {} if offer is None else {"welcome_offer": offer})
+        return self._change(uid, "greeted_at", {} if offer is None else {"welcome_offer": offer}, self._sign_up)
+
+    def _sign_up(self, document: Document) -> Sequence[Write]:
+        """Return the write that counts the sign-up of a profile. Profiles of the first releases have no time."""
+        created = document.data.get("created_at")
+        if not isinstance(created, datetime):
+            return ()
+        is_anonymous = document.data.get("is_anonymous") is True
+        return (self._sign_ups.one_more(Uid(document.id), created, is_anonymous=is_anonymous),)
 
     def claimed(self, uid: Uid) -> bool:
         """Store that the user has claimed the welcome bonus.
@@ -128,15 +149,20 @@ class Profiles:
             self._documents.commit([Patch(document.path, news, document.version)])
         return _profile(Document(path=document.path, data={**document.data, **news}, version=document.version))
 
-    def _change(self, uid: Uid, stamp: str, fields: Data) -> bool:
-        """Set the time `stamp` once, together with `fields`; never on a tombstone. Return True if set."""
+    def _change(
+        self, uid: Uid, stamp: str, fields: Data, beside: Callable[[Document], Sequence[Write]] = lambda _: ()
+    ) -> bool:
+        """Set the time `stamp` once, together with `fields`; never on a tombstone. Return True if set.
+
+        `beside` returns further writes of the same commit, from the profile as read.
+        """
         for _ in range(WRITE_ATTEMPTS_MAX):
             document = self._documents.get(_path(uid))
             if document is None or document.data["status"] == "closed" or document.data.get(stamp) is not None:
                 return False
             data = {stamp: to_datetime(self._clock.now()), **fields}
             try:
-                self._documents.commit([Patch(document.path, data, document.version)])
+                self._documents.commit([Patch(document.path, data, document.version), *beside(document)])
                 return True
             except PreconditionFailed:
                 continue

@@ -15,7 +15,8 @@ from shared.ledger.log.position import position_path
 from tests.api.world import problem
 from tests.support.ledgers import grant
 
-PATHS = ("/admin/kpis", "/admin/cohorts", "/admin/liability", "/admin/money")
+BOUGHT = replace(grant("bought", 7, source="world:stripe", is_paid=True), about=about("purchase", money="in:4900:EUR"))
+PATHS = ("/admin/kpis", "/admin/cohorts", "/admin/liability", "/admin/money", "/admin/sign-ups")
 MODEL = {
     "kind": "chat",
     "output_usd_per_mtok": "2",
@@ -127,10 +128,7 @@ def figures_alerts(world) -> list[str]:
 
 
 def test_money_is_told_by_provider_and_currency(world, alice, today):
-    bought = replace(
-        grant("bought", 7, source="world:stripe", is_paid=True), about=about("purchase", money="in:4900:EUR")
-    )
-    world.services.credits.ledger.execute(alice.uid, bought)
+    world.services.credits.ledger.execute(alice.uid, BOUGHT)
     world.services.jobs.run_schedule("every_minute")
     auditor = world.person("auditor")
 
@@ -140,13 +138,22 @@ def test_money_is_told_by_provider_and_currency(world, alice, today):
     assert auditor.get(f"/admin/kpis?from={today}&to={today}").json["total"]["money"] == [told]
 
 
+def test_sign_ups_show_the_way_to_bonus_purchase_and_use(world, alice, today):
+    world.services.credits.ledger.execute(alice.uid, BOUGHT)
+    world.services.credits.ledger.execute(alice.uid, grant("welcome", 5))
+    world.services.users.greeting.greet(alice.uid)
+    world.services.jobs.run_schedule("every_minute")
+
+    told = world.person("auditor").get(f"/admin/sign-ups?from={today}&to={today}").json["items"]
+
+    numbers = {"signed_up": 1, "signed_up_anonymous": 0, "bonuses": 1, "buyers": 1, "spenders": 1}
+    assert told == [{"start": today, "month": today[:7], **numbers}]
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_tables_equal_the_answers(world, alice, today, path):
     world.clock.advance(40 * DAY)
-    bought = replace(
-        grant("bought", 7, source="world:stripe", is_paid=True), about=about("purchase", money="in:4900:EUR")
-    )
-    world.services.credits.ledger.execute(alice.uid, bought)
+    world.services.credits.ledger.execute(alice.uid, BOUGHT)
     world.services.jobs.run_schedule("every_minute")
     auditor = world.person("auditor")
 

@@ -25,10 +25,10 @@ def test_figures_equal_the_journals_on_firestore(firestore_emulator, project):
     assert period.is_whole
     assert told(period.days) == naive(platform.lived)
 
-    FigureCount(documents).begin_again()
+    FigureCount(documents, platform).begin_again()
     platform.live(UIDS[0], 10)
     platform.round()
-    FigureSweep(documents, platform.alerts).sweep(JobRun("", platform.clock, 60.0))
+    FigureSweep(documents, platform.alerts, FigureCount(documents, platform)).sweep(JobRun("", platform.clock, 60.0))
 
     again = FigureReader(documents).days(FIRST, LAST)
     assert again.is_whole

@@ -31,7 +31,7 @@ def year(accounts: int, seed: int) -> int:
         _rounds(platform, dice)
         if dice.random() < 1 / CHECK_EVERY:
             check_whole(platform)
-            FigureCount(platform.store).begin_again()
+            FigureCount(platform.store, platform).begin_again()
     assert all(len(platform.lived[uid]) == len(bodies) for uid, bodies in journals.items())
     check_whole(platform)
     return sum(map(len, journals.values()))

@@ -154,6 +154,7 @@ SERVER_ONLY = tuple(
         "provider_listings/{id}",
         "response_items/{id}",
         "responses/{id}",
+        "sign_ups/{id}",
         "stops/{id}",
         "turns/{id}",
         "users/{uid}",

@@ -2,22 +2,23 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.kernel.documents import Put, Query, Write
+from shared.kernel.documents import Documents, Put, Query, Write
 from shared.kernel.ids import Uid
 from shared.ledger.account import Lot
 from shared.ledger.codec import encode_lot
 from shared.ledger.document_paths import lot_path
+from shared.ledger.log.figure_count import FigureCount
 from shared.ledger.log.figure_documents import is_month, stored_day, stored_figure_head, with_months
 from shared.ledger.log.figure_sums import BalanceSums
 from shared.ledger.log.figures import DayFigures
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.rounds import Visit
-from shared.ledger.log.sequencer import VISITS_MAX
+from shared.ledger.log.sequencer import VISITS_MAX, Sequencer
 from shared.sagas.accounts.figure_sweep import FigureSweep
 from shared.sagas.engine.jobs import JobRun
 from tests.support.books import NOW
@@ -97,13 +98,28 @@ class Platform(LogWorld):
                 months[name] = months.get(name, DayFigures()) + stored_day(name, document, head.generation).figures
         return {name: figures.balances for name, figures in months.items() if figures != DayFigures()}
 
+    def months_of(self, uids: Sequence[Uid]) -> Mapping[Uid, str]:
+        """The months of sign-up: somebody signed up in the month before their first entry, and somebody is unknown."""
+        return {uid: sign_up_month(uid, self.journals[uid]) for uid in uids}
+
+    def sequencer(self, documents: Documents | None = None) -> Sequencer:
+        made = super().sequencer(documents)
+        made._sign_ups = self
+        return made
+
     def is_whole(self) -> bool:
         return stored_figure_head(self.store.get(HEAD_PATH)).is_whole
 
     def count_all(self) -> None:
         """Run the day's job twice: what a run finds broken, the next one counts again."""
         for _ in range(2):
-            FigureSweep(self.store, self.alerts).sweep(JobRun("", self.clock, 60.0))
+            FigureSweep(self.store, self.alerts, FigureCount(self.store, self)).sweep(JobRun("", self.clock, 60.0))
+
+
+def sign_up_month(uid: Uid, journal: Sequence[Mapping[str, Any]]) -> str:
+    if uid == "user1" or not journal:
+        return ""
+    return datetime.fromtimestamp(journal[0]["at"] / 1_000 - 86_400 * 10, UTC).date().isoformat()[:7]
 
 
 def lot_write(uid: Uid, seq: int, fact: Mapping[str, Any]) -> Write:
@@ -145,8 +161,10 @@ def _but_zeros(counts: Counter) -> Counter:
 def naive(journals: Mapping[Any, Iterable[Mapping[str, Any]]]) -> dict[str, Counter]:
     """Return sums by day under names of their own, from the whole journals."""
     days: dict[str, Counter] = defaultdict(Counter)
-    for bodies in journals.values():
-        _follow(days, list(bodies))
+    for uid, journal in journals.items():
+        bodies = list(journal)
+        _follow(days, bodies)
+        _follow_way(days, bodies, sign_up_month(uid, bodies))
     return {day: _but_zeros(counts) for day, counts in days.items()}
 
 
@@ -191,6 +209,27 @@ def _follow(days: dict[str, Counter], bodies: list[Mapping[str, Any]]) -> None:
         seen_months.add(month)
 
 
+def _follow_way(days: dict[str, Counter], bodies: list[Mapping[str, Any]], signed_up: str) -> None:
+    """Count the first day of each step of an account."""
+    for name, happens in STEPS.items():
+        first = next((body for body in bodies if happens(body)), None)
+        if first is not None:
+            day = datetime.fromtimestamp(first["at"] / 1_000, UTC).date().isoformat()
+            days[day]["way", signed_up, name] += 1
+            days[day]["spenders"] += name == "spenders"
+
+
+def _moves(body: Mapping[str, Any], source: str, destination: str = "") -> bool:
+    return any(item["from"].startswith(source) and item["to"].startswith(destination) for item in body["postings"])
+
+
+STEPS = {
+    "bonuses": lambda body: _moves(body, "promo:welcome"),
+    "buyers": lambda body: body["kind"] == "grant" and _moves(body, "world:"),
+    "spenders": lambda body: any(_moves(body, name, "revenue:") for name in ("available", "held", "debt")),
+}
+
+
 def _follow_money(sums: Counter, body: Mapping[str, Any]) -> None:
     way, _, rest = body.get("about", {}).get("money", "").partition(":")
     if way in {"in", "out", "back"}:
@@ -227,6 +266,8 @@ def _names(figures: Any) -> Counter:
     for row, sums in figures.money.items():
         told = {"payments": sums.payments, "in": sums.came_in, "out": sums.went_out, "back": sums.came_back}
         counts.update({("money", *row, name): amount for name, amount in told.items()})
+    for begun, sums in figures.way.items():
+        counts.update({("way", begun, name): getattr(sums, name) for name in sums.__slots__})
     for kind, sums in figures.growth.items():
         counts.update({("growth", kind, name): getattr(sums, name) for name in FIELDS})
     counts.update({name: getattr(figures.accounts, name) for name in figures.accounts.__slots__})

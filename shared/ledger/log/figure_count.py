@@ -35,6 +35,7 @@ from shared.ledger.log.figure_lots import forgotten_lots
 from shared.ledger.log.figures import DayFigures, figures_of
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.position import LogPosition, position_data, position_path, stored_position
+from shared.ledger.log.sign_up_months import NoSignUps, SignUpMonths, with_sign_ups
 from shared.ledger.log.waiting import is_position, positions_behind
 from shared.ledger.stored_entries import stored_entry
 from shared.ledger.usage import day_of
@@ -60,8 +61,9 @@ class _CountedPositions:
 class FigureCount:
     """Counts what the figures lack."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, sign_ups: SignUpMonths | None = None) -> None:
         self._documents = documents
+        self._sign_ups = sign_ups or NoSignUps()
 
     def head(self) -> FigureHead:
         """Return the state of the figures. Raises StoreUnavailable."""
@@ -159,10 +161,8 @@ class FigureCount:
         An account with a broken position or entry is passed over: the watch and the log tell of it.
         """
         counted, left = _CountedPositions(), list[str]()
-        for document in self._documents.get_all(paths):
-            position = None if document is None else _readable(document)
-            if position is None:
-                continue
+        found = (_readable(each) for each in self._documents.get_all(paths) if each is not None)
+        for position in with_sign_ups(self._sign_ups, [each for each in found if each is not None]):
             try:
                 is_left = self._count_account(counted, position, generation)
             except Unavailable:

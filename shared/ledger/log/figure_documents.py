@@ -27,7 +27,7 @@ DAYS_MAX = 20
 """
 FIRST_MONTH = "2025-01"
 """Month that counts the growth of all earlier months, too. Balances are known from this month on."""
-RULES = 3
+RULES = 4
 """Version of the rules that make figures from entries. A new version counts all entries again."""
 GENERATIONS_AT_A_SIZE = 1_000
 """Most generations that begin while the log has one size."""

@@ -46,7 +46,8 @@ class AccountSums(Sums):
     """Numbers of accounts, each counted on the day of an event.
 
     `active`: an entry. `active_in_month`: the first entry of the month. `new`: the first entry. `bonuses`: the welcome
-    bonus. `buyers`: the first purchase. `buyers_with_bonus`: the first purchase after the welcome bonus.
+    bonus. `buyers`: the first purchase. `buyers_with_bonus`: the first purchase after the welcome bonus. `spenders`:
+    the first charge.
     """
 
     active: int = 0
@@ -55,6 +56,16 @@ class AccountSums(Sums):
     bonuses: int = 0
     buyers: int = 0
     buyers_with_bonus: int = 0
+    spenders: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaySums(Sums):
+    """Accounts of one month of sign-up, each counted on the day of an event; see `AccountSums`."""
+
+    bonuses: int = 0
+    buyers: int = 0
+    spenders: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from shared.ledger.about import MARKUP, PRICE_VERSION, WORLD
 from shared.ledger.entries import ABSORBED, OWN
 from shared.ledger.log.books import NAME, OTHER
 from shared.ledger.log.figure_lots import LotMemory, grown
-from shared.ledger.log.figure_sums import AccountSums, BalanceSums, CohortSums, MoneyDaySums, Sums, UseSums
+from shared.ledger.log.figure_sums import AccountSums, BalanceSums, CohortSums, MoneyDaySums, Sums, UseSums, WaySums
 from shared.ledger.money_told import money_in
 from shared.ledger.usage import REVENUE, USES, day_of
 
@@ -22,7 +22,7 @@ ROWS_MAX = 1_000
 """Most flows, and most uses, of a day with sums of their own. Further ones are summed under OTHER."""
 GRANT, WELCOME = "grant", "promo:welcome"
 MONTH_CHARACTERS = 7
-NO_GROWTH = BalanceSums()
+NO_GROWTH, NO_WAY = BalanceSums(), WaySums()
 MONEY_WAYS: Mapping[str, str] = {"in": "came_in", "out": "went_out", "back": "came_back"}
 
 K = TypeVar("K", bound=tuple[str, ...])
@@ -62,7 +62,7 @@ class DayFigures:
     """Figures of one day, or of several days. Flows are in µcr; `entries` counts entries by kind.
 
     `cohorts` is by month of first purchase, `2026-11`; "" for accounts before their first purchase. `growth` is by kind
-    of entry.
+    of entry, `way` by month of sign-up; "" where that month is not known.
     """
 
     flows: Mapping[Flow, int] = field(default_factory=dict)
@@ -72,6 +72,7 @@ class DayFigures:
     cohorts: Mapping[str, CohortSums] = field(default_factory=dict)
     growth: Mapping[str, BalanceSums] = field(default_factory=dict)
     money: Mapping[MoneyPlace, MoneyDaySums] = field(default_factory=dict)
+    way: Mapping[str, WaySums] = field(default_factory=dict)
 
     def __add__(self, other: "DayFigures") -> "DayFigures":
         """Return the figures of both. Rows beyond ROWS_MAX are summed under OTHER, those of `self` first."""
@@ -82,6 +83,7 @@ class DayFigures:
             accounts=self.accounts + other.accounts,
             cohorts=_added(self.cohorts, other.cohorts, CohortSums()),
             growth=_added(self.growth, other.growth, BalanceSums()),
+            way=_added(self.way, other.way, WaySums()),
             money=_bounded(self.money, other.money, MoneyDaySums(), lambda row: MoneyPlace(OTHER, row.currency)),
         )
 
@@ -96,7 +98,8 @@ class FiguredAccount:
     """Memory about one account: the figures count entries 1 to `seq`, in the generation `generation`.
 
     `day` is the day of entry `seq`, `cohort` the month of the first purchase, "" before. `has_bonus`: the account had
-    the welcome bonus. `lots` tells paid credits from promotional ones.
+    the welcome bonus. `has_spent`: a use was charged. `signed_up` is the month of sign-up, "" if nobody knows, None
+    before somebody has looked; all generations keep the month. `lots` tells paid credits from promotional ones.
     """
 
     seq: int = 0
@@ -104,11 +107,15 @@ class FiguredAccount:
     day: str = ""
     cohort: str = ""
     has_bonus: bool = False
+    has_spent: bool = False
+    signed_up: str | None = None
     lots: LotMemory = field(default_factory=LotMemory)
 
     def at(self, generation: int) -> "FiguredAccount":
         """Return the memory for a generation: nothing is counted yet in a new one."""
-        return self if self.generation == generation else FiguredAccount(generation=generation)
+        if self.generation == generation:
+            return self
+        return FiguredAccount(generation=generation, signed_up=self.signed_up)
 
 
 def figures_of(
@@ -146,6 +153,7 @@ def figures_text(figures: DayFigures) -> str:
             "uses": [[*row, *sums.to_list()] for row, sums in sorted(figures.uses.items())],
             "accounts": figures.accounts.to_list(),
             "cohorts": {month: sums.to_list() for month, sums in figures.cohorts.items()},
+            "way": {month: sums.to_list() for month, sums in figures.way.items()},
             "money": [[*row, *sums.to_list()] for row, sums in sorted(figures.money.items())],
             "growth": {kind: sums.to_list() for kind, sums in figures.growth.items()},
         },
@@ -165,6 +173,7 @@ def stored_figures(text: object) -> DayFigures:
         uses={ModelUse(*map(_name, row[:4])): _sums(UseSums, row[4:]) for row in told["uses"]},
         accounts=_sums(AccountSums, told["accounts"]),
         cohorts={_name(month): _sums(CohortSums, row) for month, row in told["cohorts"].items()},
+        way={_name(month): _sums(WaySums, row) for month, row in told["way"].items()},
         money={MoneyPlace(*map(_name, row[:2])): _sums(MoneyDaySums, row[2:]) for row in told["money"]},
         growth={_name(kind): _sums(BalanceSums, row) for kind, row in told["growth"].items()},
     )
@@ -180,6 +189,7 @@ class _DayCount:
     cohorts: dict[str, CohortSums] = field(default_factory=dict)
     growth: dict[str, BalanceSums] = field(default_factory=dict)
     money: dict[MoneyPlace, MoneyDaySums] = field(default_factory=dict)
+    way: dict[str, WaySums] = field(default_factory=dict)
     accounts: AccountSums = field(default_factory=AccountSums)
 
     def figures(self) -> DayFigures:
@@ -210,17 +220,28 @@ def _count(count: _DayCount, day: str, account: FiguredAccount, body: Body) -> F
         day=day,
         cohort=account.cohort or (day[:MONTH_CHARACTERS] if is_buyer else ""),
         has_bonus=account.has_bonus or is_bonus,
+        has_spent=account.has_spent or charged > 0,
+        signed_up=account.signed_up,
         lots=lots,
     )
     is_first_of_month = account.day[:MONTH_CHARACTERS] != day[:MONTH_CHARACTERS]
-    if account.day != day or is_buyer or after.has_bonus != account.has_bonus:
+    way = WaySums(
+        bonuses=int(after.has_bonus and not account.has_bonus),
+        buyers=int(is_buyer),
+        spenders=int(after.has_spent and not account.has_spent),
+    )
+    if way != NO_WAY:
+        month = account.signed_up or ""
+        count.way[month] = count.way.get(month, NO_WAY) + way
+    if account.day != day or way != NO_WAY:
         count.accounts += AccountSums(
             active=int(account.day != day),
             active_in_month=int(is_first_of_month),
             new=int(account.seq == 0),
-            bonuses=int(after.has_bonus and not account.has_bonus),
-            buyers=int(is_buyer),
+            bonuses=way.bonuses,
+            buyers=way.buyers,
             buyers_with_bonus=int(is_buyer and account.has_bonus),
+            spenders=way.spenders,
         )
     if charged or bought or is_first_of_month:
         count.cohorts[after.cohort] = count.cohorts.get(after.cohort, CohortSums()) + CohortSums(

@@ -95,6 +95,7 @@ def position_data(position: LogPosition) -> Data:
     if position.figured.seq:
         state["figured"] = _figured_data(position.figured)
         state["figured_lots"] = _lots_text(position.figured.lots)
+        state["figured_way"] = [position.figured.has_spent, position.figured.signed_up]
     if position.pages:
         state["pages"] = b"".join(map(_SEQ.pack, position.pages))
     if position.parked is not None:
@@ -168,7 +169,7 @@ def _position(uid: Uid, document: Document) -> LogPosition:
         runs=_unpacked(_raw(state["runs"])),
         pages=tuple(seq for (seq,) in _SEQ.iter_unpack(_raw(pages))),
         balances=_balances(state.get("balances")),
-        figured=_figured(state.get("figured"), state.get("figured_lots")),
+        figured=_figured(state.get("figured"), state.get("figured_lots"), state.get("figured_way")),
         parked=None if parked is None else _parked(parked),
         version=document.version,
     )
@@ -206,18 +207,22 @@ def _lots(value: Value) -> LotMemory:
     return LotMemory(kinds=known, available=_number(available), held=_number(held))
 
 
-def _figured(value: Value, lots: Value) -> FiguredAccount:
+def _figured(value: Value, lots: Value, way: Value) -> FiguredAccount:
+    """Return the memory of the figures. An earlier release stored no memory of lots and of the way."""
     if value is None:
         return FiguredAccount()
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise TypeError("no memory of the figures")
     seq, generation, day, cohort, has_bonus = value
+    has_spent, signed_up = way if isinstance(way, Sequence) and not isinstance(way, str | bytes) else (False, None)
     return FiguredAccount(
         seq=_number(seq),
         generation=_number(generation),
         day=_text(day),
         cohort=_text(cohort),
         has_bonus=has_bonus is True,
+        has_spent=has_spent is True,
+        signed_up=signed_up if isinstance(signed_up, str) else None,
         lots=_lots(lots),
     )
 

@@ -40,6 +40,7 @@ from shared.ledger.log.rounds import (
     page_to_extend,
     wanted_entries,
 )
+from shared.ledger.log.sign_up_months import NoSignUps, SignUpMonths, positions_to_count, with_sign_ups
 from shared.ledger.log.typed_leaves import TypedLeaf, stored_leaf
 from shared.ledger.stored_entries import StoredEntry, stored_entry
 
@@ -102,9 +103,15 @@ class Sequencer:
     """Writer of the log. Only the minute's job uses a sequencer. Safe to use in two instances at once."""
 
     def __init__(
-        self, documents: Documents, check: CheckLinks, clock: Clock, is_of_ledger: IsOfLedger = lambda _: True
+        self,
+        documents: Documents,
+        check: CheckLinks,
+        clock: Clock,
+        is_of_ledger: IsOfLedger = lambda _: True,
+        sign_ups: SignUpMonths | None = None,
     ) -> None:
         """Make a sequencer. `is_of_ledger` tells whether the ledger wrote a typed leaf; the log gets no other."""
+        self._sign_ups = sign_ups or NoSignUps()
         self._is_of_ledger = is_of_ledger
         self._documents = documents
         self._check = check
@@ -146,6 +153,8 @@ class Sequencer:
         for path in leaves:
             self._add_leaf(plan, found.get(path))
         positions = self._positions(plan, visits, found)
+        counted = positions_to_count(visits, positions, plan.figures.generation)
+        positions |= {each.uid: each for each in with_sign_ups(self._sign_ups, counted)}
         for read in self._read(visits, positions):
             self._add_account(plan, with_lots(self._documents, read, plan.figures.generation))
         if plan.moved:

@@ -34,10 +34,10 @@ ATTEMPTS_MAX = 3
 class FigureSweep:
     """Keeper of the figures of the whole platform."""
 
-    def __init__(self, documents: Documents, alerts: Alerts) -> None:
+    def __init__(self, documents: Documents, alerts: Alerts, count: FigureCount) -> None:
         self._documents = documents
         self._alerts = alerts
-        self._count = FigureCount(documents)
+        self._count = count
         self._accounts = FigureAccounts(documents)
 
     def sweep(self, run: JobRun) -> None:

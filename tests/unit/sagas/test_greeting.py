@@ -1,9 +1,13 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from shared.kernel.documents import PreconditionFailed
+from shared.kernel.clock import DAY, to_datetime
+from shared.kernel.documents import OutcomeUnknown, PreconditionFailed
 from shared.kernel.ids import Uid
+from shared.users.sign_ups import SignUpBook, SignUpSums
 from tests.support.faults import Crash, FaultyDocuments
 from tests.support.people import CREDIT, People
 
@@ -31,6 +35,35 @@ def test_greeting_twice_is_greeting_once():
 
     assert not people.greeting.greet(ann.uid)
     assert people.documents.get(f"users/{ann.uid}") == greeted
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("fault", [Crash(), OutcomeUnknown("lost"), PreconditionFailed()], ids=type)
+def test_sign_up_counts_once_however_often_the_event_is_delivered(fault, when):
+    people = People()
+    ann, guest = people.user(), people.user(None)
+    first = people.clock.now()
+    people.clock.advance(DAY)
+    for uid in (ann.uid, guest.uid):
+        for at in (1, 2, 3):
+            with suppress(Crash, OutcomeUnknown):
+                people.again(FaultyDocuments(people.documents, at=at, when=when, error=fault)).greeting.greet(uid)
+        people.again().greeting.greet(uid)
+        people.again().greeting.greet(uid)
+
+    days = SignUpBook(people.documents).days(to_datetime(first).date(), to_datetime(people.clock.now()).date())
+
+    assert days == {to_datetime(first).date().isoformat(): SignUpSums(users=1, anonymous=1)}
+
+
+def test_users_who_sign_up_at_once_are_all_counted():
+    people = People()
+    users = [people.user().uid for _ in range(12)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(people.again().greeting.greet, users))
+
+    today = to_datetime(people.clock.now()).date()
+    assert SignUpBook(people.documents).days(today, today) == {today.isoformat(): SignUpSums(users=12)}
 
 
 def test_an_anonymous_user_is_offered_nothing_they_could_not_claim():

@@ -67,7 +67,7 @@ def test_rebuild_gives_the_same_days_while_the_sequencer_runs():
     for uid in UIDS:
         platform.live(uid, 120)
     platform.round()
-    before, count = platform.figures(), FigureCount(platform.store)
+    before, count = platform.figures(), FigureCount(platform.store, platform)
 
     count.begin_again()
     assert not platform.is_whole()
@@ -105,7 +105,7 @@ def test_count_goes_on_after_a_crash_at_any_commit(when, at):
 
     dying = FaultyDocuments(platform.store, at=at, when=when)
     with suppress(Crash):
-        count = FigureCount(dying)
+        count = FigureCount(dying, platform)
         count.begin_again()
         for uid in UIDS:
             count.go_on("", NEVER)
@@ -162,7 +162,7 @@ def test_figures_are_exact_after_an_earlier_release_ran_again():
             platform.live(uid, 30)
         platform.round()
         if number % 2:
-            FigureCount(platform.store).begin_again()
+            FigureCount(platform.store, platform).begin_again()
             platform.count_all()
         else:
             older_release(platform)
