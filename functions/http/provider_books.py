@@ -79,7 +79,7 @@ def provider_days(services: Services, record: DayRecord) -> list[dict[str, Any]]
 
     Reads two documents for each provider with a listing. Raises ProviderBooksBroken.
     """
-    providers = services.ports.payment_providers()
+    providers = services.payments.providers
     moved = {name.removeprefix(WORLD) for name in record.books.flows if name.startswith(WORLD)}
     books = ProviderDays(services.ports.documents())
     told = []

@@ -206,15 +206,18 @@ class CryptoServices:
         """Build the families of chains in use as providers of payments. Without networks there are none."""
         if not self.settings.crypto_networks:
             return {}
+        from shared.payments.chains.coin_listing import CoinListing
         from shared.payments.chains.payouts import refunds_of
         from shared.payments.chains.provider import providers_of
 
+        documents = self.ports.documents()
         return providers_of(
             {network.family for network in self.networks.values()},
             self.looks,
             is_live=all(each.is_live for each in self.networks.values()),
             refunds=lambda payment: refunds_of(self.payouts.of_payment(payment)),
             send=self.authorization_capture.capture,
+            listing=lambda family: CoinListing(family, documents, self.ports.chains, self.networks),
         )
 
     @part

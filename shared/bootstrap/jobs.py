@@ -121,8 +121,8 @@ class JobWorkers:
         """Build the worker that compares closed days with providers' listings."""
         from shared.sagas.payments.provider_books import ProviderBooks
 
-        ports, days = self.services.ports, self.services.credits.days
-        return ProviderBooks(ports.documents(), days, ports.payment_providers, ports.alerts(), self.services.clock)
+        ports, days, payments = self.services.ports, self.services.credits.days, self.services.payments
+        return ProviderBooks(ports.documents(), days, lambda: payments.providers, ports.alerts(), self.services.clock)
 
     @part
     def crypto(self) -> "CryptoJobs":

@@ -51,7 +51,8 @@ class MoneyRow:
 class PaymentTally:
     """Sums of one payment on both sides in µcr, money that came in and went out apart. `rows` counts both sides.
 
-    `pending` is money that the provider lists and has not moved. `last` (ms) is the time of the newest row. `first_day`
+    `pending` is money that the provider lists and has not moved. `unvalued` counts the lines of the last compared day
+    that say that the sides differ, and not by how much. `last` (ms) is the time of the newest row. `first_day`
     is the day on which the sides differed first.
     """
 
@@ -62,6 +63,7 @@ class PaymentTally:
     theirs_in: int = 0
     theirs_out: int = 0
     pending: int = 0
+    unvalued: int = 0
     minor: int = 0
     currency: str = ""
     is_foreign: bool = False
@@ -73,13 +75,15 @@ class PaymentTally:
     def with_row(self, row: MoneyRow) -> "PaymentTally":
         """Return the tally with one more row."""
         name = "pending" if row.is_pending else f"{row.side}_{'out' if row.micro < 0 else 'in'}"
-        is_foreign = row.side == "theirs" and row.micro == 0 and row.minor != 0
+        is_empty = row.side == "theirs" and row.micro == 0 and not row.is_pending
+        is_foreign = is_empty and row.minor != 0
         changes: Any = {name: getattr(self, name) + row.micro}
         return replace(
             self,
             minor=self.minor + row.minor,
             currency=row.currency or self.currency,
             is_foreign=self.is_foreign or is_foreign,
+            unvalued=self.unvalued + (is_empty and not is_foreign),
             rows=self.rows + 1,
             last=max(self.last, row.at),
             names=(*self.names, row.id)[:NAMES_MAX],
@@ -88,7 +92,12 @@ class PaymentTally:
 
     @property
     def is_balanced(self) -> bool:
-        """Return True if both sides agree.
+        """Return True if both sides agree."""
+        return self.is_equal and not self.unvalued
+
+    @property
+    def is_equal(self) -> bool:
+        """Return True if both sides have the same money.
 
         Shares of a price are rounded down, so each row may be one µcr off if both sides have money of the same ways.
         """
@@ -105,7 +114,7 @@ class PaymentTally:
         """Return the name of the difference."""
         if self.is_foreign:
             return "currency_differs"
-        has_in, has_out = self.theirs_in or self.ours_in, self.theirs_out or self.ours_out
+        has_in, has_out = self.theirs_in or self.ours_in or self.unvalued, self.theirs_out or self.ours_out
         if has_in and not self.ours_in:
             return "missing_here"
         if has_in and not self.theirs_in:
@@ -174,6 +183,8 @@ def judged(tally: PaymentTally, payment: Payment | None, day: str, end: Millis, 
     provider's side alone. All others differ.
     """
     finding = tally.finding if payment is not None else "unknown_payment"
+    if tally.unvalued and tally.is_equal and payment is not None and payment.applied.is_granted:
+        finding = "missing_there"
     is_near = tally.first_day == day and tally.last >= end - EDGE and finding != "amount_differs"
     is_disputed = payment is not None and bool(payment.seen.is_disputed) and tally.theirs_out < tally.ours_out
     state: ItemState = "differs"
@@ -205,7 +216,7 @@ def partition_of(payment: str, partitions: int) -> int:
 
 def tallied(rows: Iterable[MoneyRow], known: Mapping[str, PaymentTally], day: str) -> dict[str, PaymentTally]:
     """Return the tallies of all payments in `rows` and `known`. A line that a provider lists twice counts once."""
-    tallies, seen = dict(known), set[tuple[str, str]]()
+    tallies, seen = {name: replace(each, unvalued=0) for name, each in known.items()}, set[tuple[str, str]]()
     for row in rows:
         if (row.side, row.id) in seen:
             continue

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from shared.kernel.clock import Millis
 from shared.kernel.errors import InvalidValue, Rejected
 from shared.kernel.events import log
 from shared.payments.fiat import Fiat
+
+if TYPE_CHECKING:
+    from shared.payments.payment import Payment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,15 @@ class MoneyPage:
     cursor: str | None
     unreadable: int = 0
     complete_to: Millis | None = None
+
+
+@runtime_checkable
+class FindsMoney(Protocol):
+    """Provider that tells the money of single payments which the listing leaves out."""
+
+    def found_money(self, payments: "Sequence[Payment]", since: Millis) -> Sequence[ListedMoney]:
+        """Return the lines of these payments that a listing from `since` (ms) leaves out. Raises StoreUnavailable."""
+        ...
 
 
 @runtime_checkable

@@ -264,6 +264,8 @@ def _send_coins(shop):
     shop.services().crypto.desk.page(DepositFilter(), limit=1, after=None)
     shop.services().crypto.desk.page(DepositFilter(uid=shop.uid), limit=1, after=None)
     list(shop.services().crypto.balances.of_network("base"))
+    for cursor in (None, "refunds:"):
+        shop.services().crypto.providers["bitcoin"].listed_money(0, 1, cursor)
 
 
 def _send_coins_back(shop, payment):

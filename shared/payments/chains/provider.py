@@ -6,9 +6,12 @@ from typing import Protocol
 
 from shared.kernel.clock import Millis
 from shared.payments.chains.authorized_claims import ORDER_REF
+from shared.payments.chains.coin_listing import CoinListing
 from shared.payments.chains.ports import NetworkName
 from shared.payments.chains.seen import AddressView, truth_in
 from shared.payments.fiat import Fiat
+from shared.payments.listed_money import ListedMoney, MoneyPage
+from shared.payments.payment import Payment
 from shared.payments.ports import (
     Checkout,
     Notices,
@@ -45,7 +48,9 @@ class ChainProvider:
         is_live: bool,
         refunds: Callable[[str], tuple[Refund, ...]] = lambda _payment: (),
         send: Callable[[Refs], None] = lambda _refs: None,
+        listing: CoinListing,
     ) -> None:
+        self._listing = listing
         self._name = name
         self._sight = sight
         self._is_live = is_live
@@ -96,6 +101,14 @@ class ChainProvider:
         """Return no events: a chain is looked at."""
         return Notices(items=(), cursor=None)
 
+    def listed_money(self, since: Millis, until: Millis, cursor: str | None) -> MoneyPage:
+        """Return the coins that the chains show at final blocks; see `CoinListing.page`."""
+        return self._listing.page(since, until, cursor)
+
+    def found_money(self, payments: Sequence[Payment], since: Millis) -> Sequence[ListedMoney]:
+        """Return the lines of payments that the pages leave out; see `CoinListing.found`."""
+        return self._listing.found(payments, since)
+
     def customer_session(self, customer: str) -> str | None:
         """Return None: a chain knows no customers."""
         return None
@@ -118,9 +131,14 @@ def providers_of(
     is_live: bool,
     refunds: Callable[[str], tuple[Refund, ...]],
     send: Callable[[Refs], None],
+    listing: Callable[[str], CoinListing],
 ) -> dict[str, ChainProvider]:
     """Return a provider for each kind of chain.
 
-    `refunds` returns the refunds of a payment in coins. `send` brings the payer's authorization to the chain.
+    `refunds` returns the refunds of a payment in coins. `send` brings the payer's authorization to the chain. `listing`
+    builds the listing of a family's coins.
     """
-    return {name: ChainProvider(name, sight, is_live=is_live, refunds=refunds, send=send) for name in families}
+    return {
+        name: ChainProvider(name, sight, is_live=is_live, refunds=refunds, send=send, listing=listing(name))
+        for name in families
+    }

@@ -24,8 +24,9 @@ from shared.payments.comparison import (
     judged,
     partition_of,
     tallied,
+    theirs,
 )
-from shared.payments.listed_money import ListsMoney
+from shared.payments.listed_money import FindsMoney, ListsMoney
 from shared.payments.payment import Payment
 from shared.payments.ports import PaymentProvider, ProviderName
 from shared.payments.provider_days import (
@@ -121,7 +122,7 @@ class ProviderBooks:
             try:
                 state = self._compared(name, state, deadline)
             except DomainError as error:
-                self._put_off(name, error)
+                self._put_off(name, error, state.began)
                 places[name] = (state.last, self._clock.now() + RETRY_AFTER)
                 return
             places[name] = (state.last, 0)
@@ -209,7 +210,7 @@ class ProviderBooks:
             for row in self._books.rows(turn.name, progress.day, number)
             if partition_of(row.payment, partitions) == progress.partition
         )
-        tallies = tallied(rows, known, progress.day)
+        tallies = self._with_found(turn, tallied(rows, known, progress.day))
         wanted = {name: tally for name, tally in tallies.items() if name in items or not self._is_settled(turn, tally)}
         progress, settled = self._judged(turn, wanted, items)
         progress = replace(progress, partition=progress.partition + 1)
@@ -220,15 +221,27 @@ class ProviderBooks:
             self._end(turn, progress)
         self._commit([item_end(turn.name, name) for name in settled])
 
+    def _with_found(self, turn: ProviderTurn, tallies: dict[str, PaymentTally]) -> dict[str, PaymentTally]:
+        """Add the lines that the provider tells of single payments. Without such a provider change nothing."""
+        provider = turn.provider
+        if not isinstance(provider, FindsMoney):
+            return tallies
+        wanted = sorted(name for name, each in tallies.items() if each.ours_in and not each.theirs_in)
+        for at in range(0, len(wanted), WRITES_AT_ONCE):
+            payments = self._payments.among(wanted[at : at + WRITES_AT_ONCE])
+            for line in provider.found_money(list(payments.values()), turn.progress.since):
+                tallies[line.payment] = tallies[line.payment].with_row(theirs(line, payments[line.payment]))
+        return tallies
+
     def _commit(self, writes: Sequence[Write]) -> None:
         for at in range(0, len(writes), WRITES_AT_ONCE):
             self._documents.commit(writes[at : at + WRITES_AT_ONCE])
 
     def _is_settled(self, turn: ProviderTurn, tally: PaymentTally) -> bool:
         """Return True if both sides agree, or if the money came just before the first day that is compared."""
-        began = turn.state.began
-        is_before = turn.progress.since == began and not tally.theirs_in and not tally.theirs_out and not tally.pending
-        return tally.is_balanced or (is_before and tally.ours_in > 0 and tally.last < began + EDGE)
+        has_theirs = tally.theirs_in or tally.theirs_out or tally.pending or tally.unvalued
+        is_before = not turn.state.last and not has_theirs and tally.last < turn.progress.since + EDGE
+        return tally.is_balanced or (is_before and tally.ours_in > 0)
 
     def _judged(
         self, turn: ProviderTurn, tallies: Mapping[str, PaymentTally], items: Mapping[str, OpenItem]
@@ -281,12 +294,14 @@ class ProviderBooks:
         log("provider_day_compared", provider=turn.name, day=progress.day, rows=progress.rows, open=progress.open)
         self._books.delete_rows(turn.name, progress.day, progress.chunks)
 
-    def _put_off(self, name: ProviderName, error: DomainError) -> None:
+    def _put_off(self, name: ProviderName, error: DomainError, began: Millis) -> None:
         """Store why the day stays open. Alert operators once a day from the third day on.
 
-        After a refusal the listing begins again: its place may be the cause.
+        `began` is stored for a provider that never answered, so that its first day can become late. After a refusal the
+        listing begins again: its place may be the cause.
         """
-        state, now = self._books.state(name), self._clock.now()
+        known, now = self._books.state(name), self._clock.now()
+        state = replace(known, began=known.began or began)
         log("provider_day_not_compared", "WARNING", provider=name, code=error.code)
         is_late = now - (state.until or now) >= LATE_AFTER + DAY or self._is_first_late(state, now)
         is_told = is_late and now - state.alerted_at >= DAY
@@ -295,7 +310,7 @@ class ProviderBooks:
         progress = None if isinstance(error, Rejected) else state.progress
         alerted_at = now if is_told else state.alerted_at
         stored = replace(state, reason=error.code, detail=error.detail, alerted_at=alerted_at, progress=progress)
-        if stored != state:
+        if stored != known:
             self._books.save(name, stored)
 
     def _is_first_late(self, state: BooksState, now: Millis) -> bool:
