@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import fields
 
 from functions.http.fields import Answer, Credits
-from functions.http.figure_answers import FiguresQuery, PlatformFigures, asked_period, figure_period, table
+from functions.http.figure_answers import FiguresQuery, PlatformFigures, asked_period, figure_period, made_of, table
 from functions.http.routes import READ_USERS, Call, Routes
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import InvalidValue
@@ -91,9 +91,10 @@ class KpiFigures(Answer):
 
 
 class KpiBucket(KpiFigures):
-    """Key figures of one day or month."""
+    """Key figures of one day or month. `made_of` is the path of the month's days, or of the day's books."""
 
     start = fields.String(required=True, metadata={"format": "date"})
+    made_of = fields.String(required=True)
 
 
 class KpisOut(PlatformFigures):
@@ -149,11 +150,14 @@ def kpis(call: Call) -> Any:
     With `format=csv`, the answer is a table without the figures by source and model.
     """
     asked, found = _asked(call)
+    dates = buckets(asked, call.query["bucket"])
     parts = {
-        begins: summed_days(found.days[day] for day in days if day in found.days)
-        for begins, days in buckets(asked, call.query["bucket"]).items()
+        begins: summed_days(found.days[day] for day in days if day in found.days) for begins, days in dates.items()
     }
-    items = [{"start": begins, **_told(call, figures)} for begins, figures in parts.items()]
+    items = [
+        {"start": begins, "made_of": made_of(call, "kpis", begins, dates[begins]), **_told(call, figures)}
+        for begins, figures in parts.items()
+    ]
     if call.query["format"] == "csv":
         return table("kpis.csv", KPI_COLUMNS, items)
     total = {**_told(call, summed_days(parts.values())), "active": None}

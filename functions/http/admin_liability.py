@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import fields
 
 from functions.http.fields import Answer, Credits
-from functions.http.figure_answers import FiguresQuery, PlatformFigures, asked_period, figure_period, table
+from functions.http.figure_answers import FiguresQuery, PlatformFigures, asked_period, figure_period, made_of, table
 from functions.http.routes import READ_USERS, Call, Routes
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import InvalidValue
@@ -30,9 +30,13 @@ class AccountBalances(Answer):
 
 
 class LiabilityBucket(AccountBalances):
-    """Balances at the end of a day or month. `grown` is the growth since the one before, by kind of entry."""
+    """Balances at the end of a day or month. `grown` is the growth since the one before, by kind of entry.
+
+    `made_of` is the path of the month's days, or of the day's books.
+    """
 
     start = fields.String(required=True, metadata={"format": "date"})
+    made_of = fields.String(required=True)
     grown = fields.Dict(keys=fields.String(), values=fields.Nested(AccountBalances), required=True)
 
 
@@ -71,7 +75,9 @@ def _items(call: Call, asked: Period, found: BalancePeriod) -> list[dict[str, An
         figures = summed_days(days[day] for day in dates if day in days)
         balances += figures.balances
         grown = {kind: _told(sums) for kind, sums in sorted(figures.growth.items())}
-        items.append({"start": begins, **_told(balances), "grown": grown})
+        items.append(
+            {"start": begins, "made_of": made_of(call, "liability", begins, dates), **_told(balances), "grown": grown}
+        )
     return items
 
 

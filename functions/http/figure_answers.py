@@ -53,6 +53,13 @@ def figure_period(call: Call, asked: Period, found: FigurePeriod) -> dict[str, A
     }
 
 
+def made_of(call: Call, route: str, begins: str, days: Sequence[str]) -> str:
+    """Return the path of the parts of a bucket: the days of a month, or the books of a day."""
+    if call.query["bucket"] == "day":
+        return f"/v1/admin/books/{begins}"
+    return f"/v1/admin/{route}?from={days[0]}&to={days[-1]}&bucket=day"
+
+
 def table(name: str, columns: Sequence[str], items: Sequence[Mapping[str, Any]]) -> Response:
     """Return the items as CSV, with names in the first line and credits as decimals."""
     text = io.StringIO()

@@ -62,6 +62,8 @@ BY_SCHEMA: Mapping[str, str] = {
         f"{schema}.{name}": told for schema in ("AccountBalances", "LiabilityBucket") for name, told in BALANCES.items()
     },
     "LiabilityBucket.grown": "The growth since the day or month before, by kind of entry.",
+    "LiabilityBucket.made_of": "The path of the days of a month, or of the books of a day.",
+    "KpiBucket.made_of": "The path of the days of a month, or of the books of a day.",
     "LiabilityBucket.start": "The first day of the day or month.",
     "LiabilityOut.bucket": "`day` or `month`.",
     "LiabilityOut.from": "The first day of the period.",

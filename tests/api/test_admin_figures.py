@@ -42,7 +42,8 @@ def test_kpis_tell_what_was_granted_and_spent(world, alice, today):
     assert told["total"]["spent"] == spent["cost"]
     assert float(told["total"]["liability"]) == pytest.approx(float(spent["granted"]) - float(spent["cost"]))
     assert sum(map(float, told["total"]["granted"].values())) == float(spent["granted"])
-    assert told["items"] == [{"start": today, **told["total"], "active": told["items"][0]["active"]}]
+    item = {"start": today, "made_of": f"/v1/admin/books/{today}", "active": told["items"][0]["active"]}
+    assert told["items"] == [{**told["total"], **item}]
     assert told["items"][0]["active"] >= 1
 
 
@@ -162,6 +163,17 @@ def test_tables_equal_the_answers(world, alice, today, path):
 
     assert table
     assert table == [{name: "" if item[name] is None else str(item[name]) for name in table[0]} for item in items]
+
+
+@pytest.mark.parametrize("name", ["kpis", "liability"])
+def test_months_lead_to_their_days(world, alice, today, name):
+    month = world.person("auditor").get(f"/admin/{name}?from={today}&to={today}&bucket=month").json["items"][0]
+
+    path = month["made_of"].removeprefix("/v1")
+    days = world.person("auditor").get(path).json["items"]
+
+    assert path == f"/admin/{name}?from={today}&to={today}&bucket=day"
+    assert [each["made_of"] for each in days] == [f"/v1/admin/books/{today}"]
 
 
 def test_months_count_an_account_once(world, alice, today):

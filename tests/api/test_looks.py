@@ -20,6 +20,7 @@ WITHOUT_USERS = {
     "/v1/admin/models/{id}",
     "/v1/admin/models/{id}/prices",
     "/v1/admin/money",
+    "/v1/admin/sign-ups",
     "/v1/admin/packages",
     "/v1/admin/packages/{id}",
     "/v1/payments/analytics",

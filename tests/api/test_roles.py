@@ -24,6 +24,7 @@ TABLE = {
     "GET /v1/admin/users/{uid}/entries": OPERATORS,
     "GET /v1/admin/users/{uid}/export": OPERATORS,
     "GET /v1/admin/money": OPERATORS,
+    "GET /v1/admin/sign-ups": OPERATORS,
     "GET /v1/admin/models": OPERATORS,
     "GET /v1/admin/models/{id}": OPERATORS,
     "GET /v1/admin/models/{id}/prices": OPERATORS,
