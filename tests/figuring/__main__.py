@@ -11,10 +11,12 @@ from shared.kernel.documents import OutcomeUnknown, PreconditionFailed
 from shared.kernel.ids import Uid
 from shared.ledger.log.figure_count import FigureCount
 from tests.support.faults import Crash, FaultyDocuments
-from tests.support.figures import Platform, check_figures, lived
+from tests.support.figures import Platform, check_balances, check_figures, lived
 
 FAULTS = (Crash(), OutcomeUnknown("lost"), PreconditionFailed())
 CHECK_EVERY = 20
+DAYS_BETWEEN = 10
+"""Days between two days whose balances are compared."""
 YEAR, MONTH = 365, 40
 
 
@@ -42,7 +44,12 @@ def check_whole(platform: Platform) -> None:
     while platform.waiting:
         platform.round()
     platform.count_all()
+    before = platform.figures()
     check_figures(platform)
+    check_balances(platform, sorted(before)[::DAYS_BETWEEN])
+    FigureCount(platform.store, platform).begin_again()
+    platform.count_all()
+    assert platform.figures() == before, "a rebuild gives the same days"
 
 
 def _rounds(platform: Platform, dice: random.Random) -> None:

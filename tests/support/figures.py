@@ -4,7 +4,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from shared.kernel.documents import Documents, Put, Query, Write
@@ -14,8 +14,9 @@ from shared.ledger.codec import encode_lot
 from shared.ledger.document_paths import lot_path
 from shared.ledger.log.figure_count import FigureCount
 from shared.ledger.log.figure_documents import is_month, stored_day, stored_figure_head, with_months
+from shared.ledger.log.figure_reader import FigureReader
 from shared.ledger.log.figure_sums import BalanceSums
-from shared.ledger.log.figures import DayFigures
+from shared.ledger.log.figures import DayFigures, summed_days
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.rounds import Visit
 from shared.ledger.log.sequencer import VISITS_MAX, Sequencer
@@ -58,6 +59,7 @@ class Platform(LogWorld):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.looked_up: list[Uid] = []
         self.lived: dict[Uid, list[dict[str, Any]]] = {uid: [] for uid in self.journals}
 
     def live(self, uid: Uid, count: int) -> None:
@@ -100,6 +102,7 @@ class Platform(LogWorld):
 
     def months_of(self, uids: Sequence[Uid]) -> Mapping[Uid, str]:
         """The months of sign-up: somebody signed up in the month before their first entry, and somebody is unknown."""
+        self.looked_up += uids
         return {uid: sign_up_month(uid, self.journals[uid]) for uid in uids}
 
     def sequencer(self, documents: Documents | None = None) -> Sequencer:
@@ -144,6 +147,25 @@ def check_figures(platform: Platform) -> None:
     days = platform.figures()
     assert told(days) == naive(platform.lived)
     assert told({name: DayFigures(growth={"": sums}) for name, sums in platform.months().items()}) == _by_month(days)
+
+
+def check_balances(platform: Platform, days: Iterable[str]) -> None:
+    """Assert that the balances on these days are those of all entries up to each day."""
+    journals = naive(platform.lived)
+    for day in days:
+        found = FigureReader(platform.store).balances(date.fromisoformat(day), date.fromisoformat(day))
+        told = found.opening + summed_days(found.figures.days.values()).balances
+        assert told == summed_growth(sums for name, sums in journals.items() if name <= day)
+
+
+def summed_growth(days: Iterable[Counter]) -> BalanceSums:
+    """Return the growth by all kinds of entries on these days."""
+    parts = dict.fromkeys(FIELDS, 0)
+    for sums in days:
+        for key, amount in sums.items():
+            if key[0] == "growth":
+                parts[key[2]] += amount
+    return BalanceSums(**parts)
 
 
 def _by_month(days: Mapping[str, DayFigures]) -> Mapping[str, Counter]:

@@ -17,7 +17,7 @@ from shared.ledger.log.figure_reader import FigureReader
 from shared.ledger.log.figure_sums import BalanceSums
 from tests.support import books
 from tests.support.books import Books
-from tests.support.figures import Platform, check_figures, naive
+from tests.support.figures import Platform, check_figures, naive, summed_growth
 from tests.unit.ledger.log.test_figures import JOURNALS, UIDS
 from tests.unit.ledger.test_accounting import STEP, command
 
@@ -95,22 +95,12 @@ def test_balances_equal_all_entries_up_to_each_day():
         day = first + timedelta(number)
         found = FigureReader(platform.store).balances(day, day + timedelta(1))
         before = {name: sums for name, sums in days.items() if name < day.isoformat()}
-        assert found.opening == summed(before)
+        assert found.opening == summed_growth(before.values())
         assert {name: figures.balances for name, figures in found.figures.days.items()} == {
-            name: summed({name: sums})
+            name: summed_growth([sums])
             for name, sums in days.items()
             if day.isoformat() <= name <= (day + timedelta(1)).isoformat()
         }
-
-
-def summed(days) -> BalanceSums:
-    """The growth of all kinds of entries on these days."""
-    parts = {"paid": 0, "promotional": 0, "debt": 0}
-    for sums in days.values():
-        for (kind, *names), amount in ((key, value) for key, value in sums.items() if isinstance(key, tuple)):
-            if kind == "growth":
-                parts[names[1]] += amount
-    return BalanceSums(**parts)
 
 
 def test_sequencer_reads_lots_that_were_forgotten():

@@ -25,7 +25,7 @@ from shared.ledger.log.figures import (
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.position import position_path
 from tests.support.faults import Crash, FaultyDocuments
-from tests.support.figures import SHARDS, Platform, check_figures, lived
+from tests.support.figures import SHARDS, Platform, check_balances, check_figures, lived
 
 FAULTS = {"crash": Crash(), "unclear": OutcomeUnknown("lost"), "lost": PreconditionFailed()}
 UIDS = [Uid(f"user{number}") for number in range(6)]
@@ -46,6 +46,35 @@ def test_figures_equal_the_fold_of_all_journals_at_every_round():
         platform.round()
         check_figures(platform)
     assert platform.is_whole()
+
+
+def test_month_of_sign_up_is_looked_up_once_in_a_life():
+    platform = Platform(journals=JOURNALS)
+    for _ in range(3):
+        for uid in UIDS:
+            platform.live(uid, 20)
+        platform.round()
+        platform.waiting |= set(UIDS)
+        platform.round()
+    FigureCount(platform.store, platform).begin_again()
+    platform.count_all()
+
+    assert sorted(platform.looked_up) == UIDS
+
+
+def test_balances_of_a_day_are_equal_before_and_after_a_rebuild():
+    platform = Platform(journals=SLOW)
+    for uid in UIDS:
+        platform.live(uid, 300)
+    platform.round()
+    platform.count_all()
+    days = sorted(platform.figures())[::9]
+    check_balances(platform, days)
+
+    FigureCount(platform.store, platform).begin_again()
+    platform.count_all()
+
+    check_balances(platform, days)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
