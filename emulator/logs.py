@@ -13,6 +13,8 @@ from emulator.tools import ROOT
 LOG = ROOT / "emulator" / ".run" / "suite" / "suite.log"
 POLL_SECONDS = 0.2
 SHOWN_APART = ("severity", "event", "message", "time", "timestamp", "httpRequest", "stack_trace")
+IN_THE_REQUEST = ("route", "status", "ms")
+"""Fields of the line of a request that its message tells already."""
 FOR_GOOGLE = ("logging.googleapis.com/", "@type", "serviceContext")
 """Beginnings of fields that only Google's tools read."""
 NOISE = re.compile(r"^i +functions: (Beginning|Finished)|^\s*$|^[┌├└│]")
@@ -37,6 +39,8 @@ def _event(fields: dict[str, Any]) -> str:
     shown = {
         name: value for name, value in fields.items() if name not in SHOWN_APART and not name.startswith(FOR_GOOGLE)
     }
+    if "httpRequest" in fields:
+        shown = {name: value for name, value in shown.items() if name not in IN_THE_REQUEST}
     rest = " ".join(f"{name}={value}" for name, value in shown.items())
     name = fields.get("event") or fields.get("message") or ""
     if "httpRequest" in fields:

@@ -21,7 +21,7 @@ from functions.http.model_ids import model_id
 from functions.http.openai_errors import OPENAI_PREFIX, error_response
 from functions.http.payment_errors import OFFERED
 from functions.http.problems import problem_response
-from functions.http.request_log import ROUTE, RequestLog
+from functions.http.request_log import OTHER_ROUTE, ROUTE, RequestLog, ToldRoute
 from functions.http.routes import DEEP, DEEP_CHARS_MAX, PREFIX, Call, Reply, Route
 from functions.http.table import ROUTES
 from functions.http.uploads import Uploads
@@ -97,6 +97,9 @@ class Gate:
             for route in ROUTES
             if route.calls_per_minute is not None
         }
+        self._told_routes = {
+            route.name: ToldRoute(route.rule, route.is_spending or route.is_drained) for route in ROUTES
+        }
         self.uploads = Uploads(settings.threads)
         self._refusals = limits.Refusals(clock)
 
@@ -107,7 +110,7 @@ class Gate:
         g.request_id = given if REQUEST_ID.fullmatch(given) else new_id("req")
         begin_request(request.headers, self._services.settings.project, request_id=g.request_id)
         if request.url_rule is not None:
-            request.environ[ROUTE] = request.url_rule.rule
+            request.environ[ROUTE] = self._told_routes.get(request.url_rule.endpoint, OTHER_ROUTE)
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
             return None
         response = Response(status=HTTPStatus.NO_CONTENT)

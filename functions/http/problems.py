@@ -8,6 +8,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from functions.http.errors import InvalidRequest
+from functions.http.request_meter import count_refusal
 from shared.kernel.errors import Conflict, DomainError, Forbidden, NotFound, Param, Rejected, Unavailable
 from shared.kernel.events import log_error
 from shared.kernel.money import format_credits
@@ -86,6 +87,12 @@ def status_of(error: type[DomainError]) -> int:
 
 def problem_of(error: Exception, request_id: str) -> dict[str, Any]:
     """Return the problem document of any failure, without its internals. An unexpected failure is logged."""
+    problem = _told(error, request_id)
+    count_refusal(error, problem["code"])
+    return problem
+
+
+def _told(error: Exception, request_id: str) -> dict[str, Any]:
     if isinstance(error, DomainError):
         return _domain_problem(error, request_id)
     if isinstance(error, HTTPException) and error.code in CODE_BY_STATUS:

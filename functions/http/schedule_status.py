@@ -12,8 +12,8 @@ from shared.kernel.documents import StoreUnavailable
 from shared.ledger.markers import is_any_news
 from shared.sagas.engine.job_board import JobBoard, JobEnd, JobState
 from shared.sagas.engine.schedules import LATE_AFTER, SILENT_AFTER, is_silent
+from shared.sagas.engine.stored_gauges import RELAY, relay_lag
 
-RELAY = "relay"
 
 States = Mapping[str, JobState]
 Boards = Mapping[str, States]
@@ -99,13 +99,10 @@ def schedule_state(schedule: str, states: States, now: Millis) -> dict[str, Any]
 
 
 def relay_state(state: JobState | None, now: Millis, *, is_waiting: bool) -> dict[str, Any]:
-    """Return the state of the relay from the end of its job. `is_waiting`: some entry waits to be published or logged.
-
-    An entry that waits now has waited since the last run at most, or for as long as that run found.
-    """
+    """Return the state of the relay from the end of its job; see `relay_lag`."""
     if state is None or state.last is None:
         return {"status": "unknown", "lag_ms": 0, "means": "The relay has not run yet."}
-    lag = max(state.last.lag, now - state.last.at) if is_waiting else state.last.lag
+    lag = relay_lag(state.last, now, is_waiting=is_waiting)
     if lag > LATE_AFTER:
         means = "Subscribers and usage by day are behind the journals. Nothing is lost."
         return {"status": "degraded", "lag_ms": lag, "means": means}

@@ -28,6 +28,7 @@ from functions.http import (
     images,
     ledger,
     me,
+    metrics,
     models,
     monitoring,
     openai,
@@ -82,6 +83,7 @@ ROUTES: tuple[Route, ...] = (
     *admin_redactions.routes,
     *admin_crypto.routes,
     *monitoring.routes,
+    *metrics.routes,
     *docs.routes,
     *verify_page.routes,
 )

@@ -20,12 +20,14 @@ PAYMENTS = "payments"
 """Secrets of all payment providers in use, see `ProviderRecord.secrets`."""
 CHAINS = "chains"
 """Addresses of the sources of all networks in use that are not given as plain settings, see `chain_secrets`."""
+METRICS = "METRICS_TOKEN"
+"""Token of scrapers, if METRICS_ACCESS lets them in."""
 NO_PROVIDERS = "none"
 DEFAULT = "default"
 """Name of the default model provider in AI_KEYLESS."""
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
-    "api": (LEDGER, MARKS, MODELS, PAYMENTS, CHAINS),
+    "api": (LEDGER, MARKS, MODELS, PAYMENTS, CHAINS, METRICS),
     "on_user_created": (LEDGER, MARKS),
     "on_user_deleted": (LEDGER, MARKS, PAYMENTS),
     "on_ledger_entry": (LEDGER, MARKS),
@@ -94,8 +96,8 @@ def project_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def every_secret() -> tuple[str, ...]:
-    """Return the names of the secrets of a project that uses every payment provider and one model provider."""
-    return project_secrets({"PAYMENT_PROVIDERS": ",".join(PROVIDERS)})
+    """Return the names of the secrets of a project with all payment providers, one model provider and a scraper."""
+    return project_secrets({"PAYMENT_PROVIDERS": ",".join(PROVIDERS), "METRICS_ACCESS": "token"})
 
 
 def needed_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
@@ -112,6 +114,6 @@ def _names(need: str, used: tuple[ProviderRecord, ...], env: Mapping[str, str]) 
         return model_secrets(env)
     if need == CHAINS:
         return chain_secrets(env)
-    if need == LOG and env.get("LEDGER_LOG_KMS_KEY"):
+    if (need == LOG and env.get("LEDGER_LOG_KMS_KEY")) or (need == METRICS and env.get("METRICS_ACCESS") != "token"):
         return ()
     return (need,)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.leaving import Leaving
     from shared.sagas.accounts.operators import Operators
     from shared.sagas.engine.jobs import Jobs
+    from shared.sagas.engine.stored_gauges import StoredGauges
     from shared.sagas.metering.stop_calls import StopCalls
     from shared.sagas.search.lookup import Lookup
     from shared.users.alert_desk import AlertDesk
@@ -142,6 +143,13 @@ class Services:
             run_agent=self.agents.slice.run,
             run_image=self.images.job.run,
         )
+
+    @part
+    def stored_gauges(self) -> "StoredGauges":
+        """Build the gauges that documents tell."""
+        from shared.sagas.engine.stored_gauges import StoredGauges
+
+        return StoredGauges(self.ports.documents(), self.clock)
 
     @part
     def jobs(self) -> "Jobs":

@@ -174,3 +174,18 @@ def spot_prices(text: str) -> tuple[str, ...]:
     if not set(found) <= set(SPOT_PRICES) or len(set(found)) != len(found):
         raise ValueError(f"must be none, or some of {', '.join(SPOT_PRICES)}, comma-separated")
     return found
+
+
+METRICS_TOKEN_CHARACTERS_MIN = 32
+
+
+def metrics_token(*, is_needed: bool) -> Callable[[str], str]:
+    """Return the parser of the token of scrapers, which raises ValueError for a short one, and for a missing one."""
+
+    def parse(text: str) -> str:
+        token = text.strip()
+        if (token or is_needed) and (len(token) < METRICS_TOKEN_CHARACTERS_MIN or not token.isascii()):
+            raise ValueError(f"must have at least {METRICS_TOKEN_CHARACTERS_MIN} ASCII characters")
+        return token
+
+    return parse

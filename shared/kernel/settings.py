@@ -175,6 +175,11 @@ class Settings:
     identity_tenants: tuple[str, ...]
     """Ids of the Identity Platform tenants whose users may sign in, comma-separated. Tokens of other tenants are
     refused. A uid is one account in all tenants. Users of a tenant that is removed from this list count as deleted."""
+    metrics_access: str
+    """Callers of `GET /v1/monitoring/metrics`: `operators` alone, or with `token` also scrapers that send the secret
+    METRICS_TOKEN."""
+    metrics_token: str = field(repr=False)
+    """Token of scrapers, of at least 32 characters, if METRICS_ACCESS is `token`."""
     web_api_key: str
     """Public key of the web app, for the playground."""
     payment_providers: tuple[str, ...]
@@ -301,6 +306,8 @@ def parse_settings(env: Mapping[str, str], secrets: Collection[str] = (SIGNING_K
         app_return_urls=read("APP_RETURN_URLS", " ", values.return_urls),
         app_check=read("APP_CHECK", "off", values.one_of("off", "monitor", "enforce")),
         identity_tenants=read("IDENTITY_TENANTS", " ", values.tenants),
+        metrics_access=(access := read("METRICS_ACCESS", "operators", values.one_of("operators", "token"))),
+        metrics_token=read("METRICS_TOKEN", " ", values.metrics_token(is_needed=access == "token")),
         web_api_key=env.get("WEB_API_KEY") or ("laptop" if is_laptop else ""),
         payment_providers=read("PAYMENT_PROVIDERS", " ", values.names),
         stripe_secret_key=env.get("STRIPE_SECRET_KEY") or "",

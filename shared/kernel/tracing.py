@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})", re.ASCII)
@@ -20,6 +21,8 @@ SAMPLED = 1
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_begun: ContextVar[list[float] | None] = ContextVar("begun", default=None)
+"""Beginning of the current work (s, monotonic) until `seconds_until_now` is called; then an empty list."""
 _current: ContextVar[Mapping[str, object]] = ContextVar("log_fields", default={})  # noqa: B039  # never changed
 
 
@@ -55,6 +58,16 @@ def begin_work(project: str, trace: Trace | None, labels: Mapping[str, str]) -> 
     if labels:
         fields["logging.googleapis.com/labels"] = labels
     _current.set(fields)
+    _begun.set([monotonic()])
+
+
+def seconds_until_now() -> float | None:
+    """Return the seconds since the current work began at the first call of the work, None at all later ones."""
+    begun = _begun.get()
+    try:
+        return monotonic() - begun.pop() if begun else None
+    except IndexError:  # another thread of this work was first
+        return None
 
 
 def fields_of_work() -> Mapping[str, object]:

@@ -15,9 +15,11 @@ from shared.kernel.documents import (
 )
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.ids import Uid, random_token
+from shared.kernel.measured import COMMITS
 from shared.ledger.account import Account
 from shared.ledger.batch import Batch, decide_batch, replayed, twin_record
 from shared.ledger.commands import AccountCommand, Command
+from shared.ledger.entry_meter import count_entries
 from shared.ledger.entry_notes import new_salt
 from shared.ledger.errors import Contended, IntegrityFailed
 from shared.ledger.heads import Head, Snapshot
@@ -225,19 +227,26 @@ class Committer:
         try:
             version, extra = self._write(self._writes(batch, nonce))
         except PreconditionFailed:
+            COMMITS.add("conflict")
             self._lost(lane, batch)
         except OutcomeUnknown:
+            COMMITS.add("unclear")
             self._is_unclear(lane, batch)
             self._linger()
         except StoreUnavailable as error:
+            COMMITS.add("unavailable")
             return self._store_is_down(batch.everyone(), error)
         except InvalidWrite as error:
+            COMMITS.add("invalid")
             self._is_invalid(lane, batch, error)
         except BaseException:
+            COMMITS.add("unclear")
             self._is_unclear(lane, batch)
             raise
         else:
+            COMMITS.add("done")
             self._won(lane, batch, version, extra)
+            count_entries(entry for _, decision in batch.decisions() for entry in decision.entries)
             return [*self._refused(batch), *batch.behind]
         return [job for job in batch.everyone() if job.answer is None]
 

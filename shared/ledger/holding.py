@@ -11,6 +11,7 @@ from shared.kernel.documents import Write
 from shared.kernel.errors import DomainError, Unavailable
 from shared.kernel.events import log
 from shared.kernel.ids import HoldId, OperationId, Uid, operation_id
+from shared.kernel.measured import HOLD_GROWTH
 from shared.kernel.money import Micro
 from shared.ledger.commands import AccountCommand, Accrue, Capture, ExtendHold, PlaceHold, RecordLifetime, Release
 from shared.ledger.errors import AccountClosed, HoldNotFound, HoldResolved, InsufficientCredits
@@ -337,9 +338,12 @@ class Holding:
         try:
             outcome = self._ledger.execute(self._uid, command)
             self._note_answer(outcome.receipt.added)
+            HOLD_GROWTH.add("grown")
         except Unavailable as failure:
+            HOLD_GROWTH.add("failed")
             log("hold_not_extended", "WARNING", hold_id=self.id, code=failure.code)
         except InsufficientCredits as refusal:
+            HOLD_GROWTH.add("dry")
             of_others = int(refusal.params["held"]) - self._held
             self._note_answer(0, is_dry=True, is_exhausted=self._missing > 0 and of_others <= 0)
         except GONE as failure:
@@ -347,6 +351,7 @@ class Holding:
                 log("hold_ended_early", "WARNING", hold_id=self.id, code=failure.code)
             self._note_answer(-self._held, is_exhausted=True)
         except DomainError as refusal:
+            HOLD_GROWTH.add("failed")
             log("hold_not_extended", hold_id=self.id, code=refusal.code)
             self._note_answer(0, is_exhausted=True)
 

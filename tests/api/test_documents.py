@@ -31,7 +31,7 @@ OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-FOR_OPERATORS = {route.name for route in ROUTES if route.access.roles}
+FOR_OPERATORS = {route.name for route in ROUTES if route.access.roles} | {"monitoring_metrics"}
 PROVIDER = "paypal"
 SETTINGS = {"WELCOME_BONUS_REQUIRES": "any"}
 

@@ -46,6 +46,7 @@ LABEL_WORDS = 4
 """Words that are no reason yet."""
 NO_MODEL = {"AI_PLATFORM_API_KEY": "erases, ends or calls for tasks, and asks no model"}
 WITHHELD = {
+    "api": {"METRICS_TOKEN": "bound only where METRICS_ACCESS lets scrapers in"},
     "on_user_deleted": NO_MODEL,
     "every_minute": NO_MODEL,
     "every_day": NO_MODEL,

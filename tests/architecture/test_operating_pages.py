@@ -12,7 +12,7 @@ from tests.operating.walking import FOLDER, steps_of
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(page.stem for page in FOLDER.glob("*.md"))
 PROCEDURES = [page for page in PAGES if steps_of(page)]
-REFERENCE = {"README", "alerts", "commands", "instances"}
+REFERENCE = {"README", "alerts", "commands", "instances", "metrics"}
 """Pages without steps."""
 
 

@@ -513,6 +513,7 @@ def _alert(services):
     book = AlertBook(services.ports.documents, services.clock, lambda _, write: write())
     book.note("log_behind", {"lag_ms": 1})
     book.resolve("log_behind", {})
+    services.stored_gauges.meters()
     services.alert_desk.page(None, limit=1, after=None)
     services.alert_desk.page("open", limit=1, after=(1, "log_behind:-"))
 

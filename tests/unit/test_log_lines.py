@@ -85,6 +85,48 @@ def test_an_answered_request_is_one_line_below_its_trace(world: World, capsys):
     }
 
 
+def test_the_line_of_a_request_names_route_status_time_and_code(world: World, capsys):
+    visit(world, "GET", "/credits/balance?secret=1")
+
+    (line,) = entries(capsys)
+    told = line["jsonPayload"]
+    assert told.pop("ms") >= 0
+    assert {name: told[name] for name in ("event", "route", "status", "code")} == {
+        "event": "request_done",
+        "route": "/v1/credits/balance",
+        "status": 401,
+        "code": "unauthenticated",
+    }
+
+
+@pytest.mark.parametrize(("taken", "has_left"), [(1, True), (2, False)])
+def test_the_line_of_a_stream_says_whether_its_client_left(capsys, taken, has_left):
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        return [b"data: 1\n\n"]
+
+    answered = RequestLog(application)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+    parts = iter(answered)
+    for _ in range(taken):
+        next(parts, None)
+    answered.close()  # type: ignore[attr-defined]
+    answered.close()  # type: ignore[attr-defined]
+
+    (line,) = entries(capsys)
+    assert line["jsonPayload"]["has_client_left"] is has_left
+
+
+def test_an_application_that_ends_without_an_answer_has_a_line(capsys):
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        RequestLog(application)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+
+    (line,) = entries(capsys)
+    assert (line["jsonPayload"]["status"], line["severity"]) == (500, "ERROR")
+
+
 def test_a_request_without_a_trace_gets_none_of_the_request_before(world: World, capsys):
     visit(world, "GET", "/monitoring/health", headers={"traceparent": TRACEPARENT})
     visit(world, "GET", "/monitoring/health")
@@ -107,7 +149,7 @@ def test_a_stream_tells_the_seconds_to_its_first_token(world: World, capsys):
 
 @pytest.mark.parametrize(
     ("path", "status", "route", "severity"),
-    [("/no/such", 404, "(no route)", "INFO"), ("/credits/balance", 401, "/v1/credits/balance", "INFO")],
+    [("/no/such", 404, "other", "INFO"), ("/credits/balance", 401, "/v1/credits/balance", "INFO")],
 )
 def test_a_refused_request_is_logged_with_its_status(world, capsys, path, status, route, severity):
     visit(world, "GET", path)
@@ -168,7 +210,7 @@ def test_no_line_of_a_whole_visit_tells_personal_data(world: World, capsys):
     visit(world, "GET", "/ann.private@example.com", headers=headers)
 
     told = capsys.readouterr().out
-    assert told.count("request_answered") == 6
+    assert told.count("request_done") == 6
     assert [word for word in (*PRIVATE, key, ann.token, "Ann Private") if word in told] == []
 
 
@@ -246,7 +288,7 @@ def test_the_laptop_shows_a_line_without_the_fields_for_google(world: World, cap
     failed, answered = (readable(line) or "" for line in capsys.readouterr().out.splitlines())
     assert failed.startswith("ERROR    request_failed error=ZeroDivisionError request_id=r-1\n         Traceback")
     assert failed.endswith("\n         ZeroDivisionError")
-    assert re.fullmatch(r"ERROR    GET /v1/credits/balance 500 in [\d.]+s", answered)
+    assert re.fullmatch(r"ERROR    GET /v1/credits/balance 500 in [\d.]+s code=internal_error", answered)
 
 
 def test_an_answer_whose_closing_fails_is_logged_too(capsys):

@@ -203,7 +203,7 @@ def test_failures_of_providers_are_counted(metric: str, event: str, fields: Mapp
 
 def test_failures_count_as_errors_and_their_answers_do_too(capsys):
     log("event_failed", "ERROR", code="unavailable")
-    log("request_answered", "WARNING")
+    log("request_done", "WARNING")
 
     found = [is_matching(METRICS["errors"]["filter"], each) for each in logged(capsys)]
     assert found == [True, False]

@@ -30,6 +30,7 @@ from shared.ai.ports import (
 )
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
+from shared.platform.openai.call_meter import CallMeter
 from shared.platform.openai.event_stream import BOM, events, is_end, parsed, told
 from shared.platform.openai.fitting import Fitting
 
@@ -111,6 +112,7 @@ class OpenAIUpstream:
         from shared.platform.openai.network import hurry, is_late, is_sent
 
         model = str(body.get("model"))
+        call = CallMeter(model)
         if not body.get("stream"):
             hurry(WHOLE_SECONDS_MAX)
         fields = self._end_user_fields[:1] if path in ONLY_OLDER_END_USER else self._end_user_fields
@@ -120,10 +122,19 @@ class OpenAIUpstream:
             other = yield from self._request_answer(path, sent, end, most, is_last=False)
             if other is not None:
                 yield from self._request_answer(path, other, end, most, refused=sent)
+            call.outcome = "answered"
+        except GeneratorExit:
+            call.outcome = "answered" if end.is_done else "left"
+            raise
+        except (RequestRefused, UpstreamRejected):
+            call.outcome = "refused"
+            raise
         except (httpx2.HTTPError, httpx2.StreamError, ValueError, RecursionError) as error:
             # Not reached, cut off, or something that is not JSON.
             log("upstream_failed", "WARNING", kind=type(error).__name__, model=model)
             raise (UpstreamTimedOut() if is_late() else UpstreamUnavailable(has_begun=is_sent())) from None
+        finally:
+            call.end()
 
     def fetch(self, path: str, body: Json) -> Json:
         """Return the whole answer of a call that is never streamed. Raises as `read` does."""

@@ -8,6 +8,7 @@ from shared.kernel.documents import Create, Documents, OutcomeUnknown, Precondit
 from shared.kernel.errors import DomainError, IdempotencyMismatch
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, random_token
+from shared.kernel.measured import PAYMENTS
 from shared.ledger.ledger import Ledger
 from shared.payments.lifecycle import next_poll
 from shared.payments.packages import Package, Packages
@@ -189,6 +190,7 @@ class Checkouts:
     def _told(self, payment: Payment) -> Payment:
         """Log how the checkout began, and return the payment. Raises ProviderRefused if the provider refused."""
         if payment.is_opened:
+            PAYMENTS.add(payment.provider, "opened")
             log("checkout_opened", payment=payment.id, provider=payment.provider, package=payment.terms.package)
         else:
             log(

@@ -8,6 +8,7 @@ from shared.kernel.documents import Create, Document, Documents, Patch, Precondi
 from shared.kernel.errors import Conflict, IdempotencyMismatch
 from shared.kernel.events import log
 from shared.kernel.ids import OperationId, Uid, derived_id, random_token
+from shared.kernel.measured import PAYMENTS
 from shared.ledger.ledger import Ledger
 from shared.payments.chains.addresses import CoinsHaveCome, address_created, address_path, from_data, order_changed
 from shared.payments.chains.authorized_claims import is_by_authorization
@@ -161,6 +162,7 @@ class CryptoCheckouts:
             also.append(Create(payment.slot, {"uid": payment.uid, "payment": payment.id}))
         data = {**fields_of(payment), "saga": None, "due_at": self._due_at(payment), "lease": FREE}
         self._documents.commit([Create(saga_path(payment.id), data), *also])
+        PAYMENTS.add(payment.provider, "opened")
         log("crypto_checkout_opened", payment=payment.id, network=payment.refs["network"], asset=payment.refs["asset"])
         return payment
 

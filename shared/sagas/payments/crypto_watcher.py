@@ -15,6 +15,7 @@ from shared.kernel.deadline import Deadline
 from shared.kernel.documents import Create, Document, Documents, Patch, PreconditionFailed, Put, Write
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log, log_error
+from shared.kernel.measured import CHAIN_HEIGHTS, CHAIN_TIMES
 from shared.payments.chains.networks import Family, Network
 from shared.payments.chains.ports import Block, BlockGone, Chain, ChainUnavailable, NetworkName
 from shared.payments.chains.sources import glance
@@ -183,13 +184,16 @@ class Watcher:
     ) -> tuple[Block | str, WatchState]:
         """Look at the chain. Return the head, or the reason for which there is no usable answer, and the new memory."""
         try:
-            return self._sighting(name, memory, is_over, is_page=is_page)
+            seen = self._sighting(name, memory, is_over, is_page=is_page)
         except ChainUnavailable as error:
             log("chain_unavailable", "WARNING", network=name, reason=str(error.params["reason"]))
             return str(error.params["reason"]), memory.state
         except BlockGone as error:
             log("chain_moved_during_a_look", "WARNING", network=name)
             return error.code, memory.state
+        CHAIN_HEIGHTS.set(name, to=seen[0].height)
+        CHAIN_TIMES.set(name, to=seen[0].time / SECOND)
+        return seen
 
     def _sighting(
         self, name: NetworkName, memory: _Memory, is_over: Callable[[], bool], *, is_page: bool

@@ -39,6 +39,7 @@ from shared.sagas.engine.saga import Progress, Runner, progress_of
 from shared.sagas.payments.crediting import FRESH
 from shared.sagas.payments.leased_payment import freed_after_error, note_payment, payment_of
 from shared.sagas.payments.payment_claims import PATIENCE_SECONDS, PaymentClaims
+from shared.sagas.payments.payment_meter import count_payment
 from shared.sagas.payments.steps import PaymentSteps, refund_begun
 
 Act = Callable[[LeasedDocument, Runner], None]
@@ -192,6 +193,7 @@ class Settlement:
 
         If nothing was learned, the next poll alone is written, and only if that is another than before.
         """
+        before = payment_of(leased)
         payment, now = self._follow(leased, refs), self._clock.now()
         due_at = _due_at(leased, payment, now)
         if leased.is_untouched and due_at is None and happened_at is not None:
@@ -200,6 +202,8 @@ class Settlement:
         if not (leased.is_untouched and due == leased.data.get("due_at")):
             leased.free({"due_at": due})
             log("payment_settled", payment=payment.id, status=status_of(payment))
+            if payment != before:
+                count_payment(payment, before)
         return payment
 
     def _follow(self, leased: LeasedDocument, refs: Refs) -> Payment:
