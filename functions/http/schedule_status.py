@@ -14,7 +14,6 @@ from shared.sagas.engine.job_board import JobBoard, JobEnd, JobState
 from shared.sagas.engine.schedules import LATE_AFTER, SILENT_AFTER, is_silent
 from shared.sagas.engine.stored_gauges import RELAY, relay_lag
 
-
 States = Mapping[str, JobState]
 Boards = Mapping[str, States]
 

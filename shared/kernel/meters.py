@@ -1,4 +1,4 @@
-"""Meters: numbers that an instance counts while it works, each with few labels of bounded values.
+"""Meters: numbers that an instance counts beside other work, each with few labels of bounded values.
 
 A meter is updated in the middle of other work, also of work on money. So no update raises, waits for anything but a
 short lock, or keeps more than a bounded number of series.
@@ -12,7 +12,7 @@ from typing import Literal
 
 MeterKind = Literal["counter", "gauge", "histogram"]
 OTHER = "other"
-"""Value of a label beyond its bound, and of a label whose value is not one of those that are known."""
+"""Value of a label beyond the bound of a meter, and of a label without a known value."""
 LABEL_CHARACTERS_MAX = 100
 Labels = tuple[str, ...]
 
@@ -20,7 +20,7 @@ Labels = tuple[str, ...]
 class Meter:
     """Numbers of one name by labels.
 
-    `labels` maps each label to its known values; None means any value, for at most `most` series of each combination
+    `labels` maps each label to the known values; None means any value, for at most `most` series of each combination
     of the other labels. The name has no ending such as `_total`.
     """
 
@@ -146,7 +146,7 @@ class TimeMeter(Meter):
 
 
 def _value(label: str, known: frozenset[str] | None) -> str:
-    """Return a label's value as it is kept. A text that cannot be a name becomes OTHER."""
+    """Return a label in the form that is kept. A text that cannot be a name becomes OTHER."""
     if known is not None:
         return label if label in known else OTHER
     is_name = 0 < len(label) <= LABEL_CHARACTERS_MAX and label.isascii() and label.isprintable()

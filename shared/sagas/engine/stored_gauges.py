@@ -18,7 +18,7 @@ from shared.sagas.engine.job_board import JobBoard, JobEnd, JobState
 FRESH_SECONDS = 15.0
 ALERTS_READ_MAX = 7
 """Open alerts that are read, those seen last. With two boards and a marker, ten documents are read."""
-JOBS_MAX = 25
+JOBS_MAX = 32
 RELAY = "relay"
 SCHEDULES = ("every_minute", "every_day")
 
