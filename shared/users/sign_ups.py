@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 
 from shared.kernel.documents import Create, Document, Documents, Put, Value
 from shared.kernel.ids import Uid
+from shared.kernel.schemas import RefusedData
 
 SHARDS = 4
 COLLECTION = "sign_ups"
@@ -62,7 +63,7 @@ class SignUpBook:
     def months_of(self, uids: Sequence[Uid]) -> Mapping[Uid, str]:
         """Return the month in which each user signed up, `2026-11`; "" for a user who is unknown or has left.
 
-        Raises StoreUnavailable.
+        A profile of another release has "", too: it must not stop the count of others. Raises StoreUnavailable.
         """
         found = self._documents.get_all([f"users/{uid}" for uid in uids]) if uids else []
         return {uid: _month(document) for uid, document in zip(uids, found, strict=True)}
@@ -80,5 +81,7 @@ def _sums(document: Document | None) -> SignUpSums:
 
 
 def _month(document: Document | None) -> str:
-    created = None if document is None else document.data.get("created_at")
+    """Return the month of a profile, "" for a tombstone or for a profile of another release."""
+    known = document is not None and not isinstance(document.data, RefusedData)
+    created = document.data.get("created_at") if document is not None and known else None
     return created.date().isoformat()[:MONTH_CHARACTERS] if isinstance(created, datetime) else ""

@@ -10,6 +10,7 @@ from shared.kernel.canonical import parse_canonical
 from shared.kernel.documents import Document, Documents
 from shared.kernel.events import log_error
 from shared.kernel.ids import LotId, Uid
+from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.account_documents import account_path, state_path
 from shared.ledger.codec import decode_account, decode_lot
 from shared.ledger.document_paths import lot_path
@@ -48,7 +49,7 @@ def lot_kinds(documents: Documents, uid: Uid, lots: Collection[str]) -> Mapping[
     for document in found:
         try:
             kinds |= _kinds_in(document, is_state=document is not None and document.path in states)
-        except UNREADABLE as error:
+        except (*UNREADABLE, SchemaUnknown) as error:
             log_error("lot_kind_not_read", error, uid=uid)
     return {lot: kinds[lot] for lot in lots if lot in kinds}
 

@@ -2,21 +2,26 @@
 
 import random
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from shared.kernel.documents import Patch
+from shared.kernel.documents import Patch, Put, Query
 from shared.kernel.errors import DomainError
 from shared.kernel.ids import LotId, Uid
+from shared.kernel.schemas import RefusedData
 from shared.ledger.account import PRIORITY_PAID
 from shared.ledger.log.figure_documents import day_figures_path
+from shared.ledger.log.figure_lot_reader import lot_kinds
 from shared.ledger.log.figure_lots import LOTS_REMEMBERED, LotForgotten, LotMemory, forgotten_lots, grown
 from shared.ledger.log.figure_reader import FigureReader
 from shared.ledger.log.figure_sums import BalanceSums
+from shared.users.sign_ups import SignUpBook
 from tests.support import books
 from tests.support.books import Books
+from tests.support.faults import FaultyDocuments
 from tests.support.figures import Platform, check_figures, naive, summed_growth
 from tests.unit.ledger.log.test_figures import JOURNALS, UIDS
 from tests.unit.ledger.test_accounting import STEP, command
@@ -114,6 +119,26 @@ def test_sequencer_reads_lots_that_were_forgotten():
 
     assert platform.is_whole()
     assert platform.months() == {"2026-09": BalanceSums(paid=49 * 5)}
+
+
+def test_documents_of_another_release_stop_no_count():
+    platform = Platform(journals=JOURNALS)
+    platform.live(UIDS[0], 200)
+    platform.store.commit([Put(f"users/{UIDS[0]}", {"uid": UIDS[0]})])
+    others = OtherRelease(platform.store)
+    lots = [each.id for each in platform.store.query(Query(collection="lots", group=True, limit=9))]
+
+    assert SignUpBook(others).months_of(UIDS) == dict.fromkeys(UIDS, "")
+    assert lots
+    assert lot_kinds(others, UIDS[0], lots) == {}
+
+
+class OtherRelease(FaultyDocuments):
+    """Store whose documents are of a schema that this release does not know."""
+
+    def get_all(self, paths):
+        found = super().get_all(paths)
+        return [each and replace(each, data=RefusedData("lots", 99, each.data)) for each in found]
 
 
 def test_account_with_a_lot_that_is_gone_is_left_to_the_count():
