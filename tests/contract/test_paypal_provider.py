@@ -246,11 +246,22 @@ def test_a_declined_instrument_is_refused_and_another_may_follow(paypal, provide
         provider.capture(refs, "k1")
     assert error.value.params["reason"] == "instrument_declined"
 
+    paypal.advance(seconds=1)
     paypal.approve(order=refs["order"])
-    paypal.expire_idempotency_keys()
     provider.capture(refs, "k1")
 
     assert provider.truth(refs).stage == "paid"
+
+
+def test_a_declined_capture_that_is_repeated_stays_declined(paypal, provider):
+    refs = approved(paypal, provider, ending="declined")
+
+    for _ in range(2):
+        with pytest.raises(ProviderRefused) as error:
+            provider.capture(refs, "k1")
+        assert error.value.params["reason"] == "instrument_declined"
+
+    assert provider.truth(refs).stage == "approved"
 
 
 def test_a_denied_capture_is_a_failed_payment(paypal, provider):

@@ -209,6 +209,16 @@ def test_a_declined_instrument_may_be_replaced_by_approving_again(paypal_stand_i
     assert client.capture(order).status_code == 201
 
 
+def test_a_declined_answer_is_repeated_under_its_request_id(paypal_stand_in, client):
+    order = client.order()["id"]
+    paypal_stand_in.approve(order=order, ending="declined")
+    client.capture(order, key="k")
+    paypal_stand_in.approve(order=order)
+
+    assert issue(client.capture(order, key="k")) == (422, "INSTRUMENT_DECLINED")
+    assert client.capture(order, key="l").status_code == 201
+
+
 def test_an_order_expires_and_a_payer_who_approved_it_hears_of_it(paypal_stand_in, client):
     created, approved = client.order(reference="a")["id"], client.order(reference="b")["id"]
     paypal_stand_in.approve(order=approved)

@@ -9,6 +9,7 @@ import re
 import zlib
 from collections.abc import Callable
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -23,6 +24,7 @@ from emulator.stand_ins.stand_in import Pause, token
 from emulator.stand_ins.wire import Answer, Json, Request, json_answer
 
 TOKEN_SECONDS = 32_400
+DECLINED = "INSTRUMENT_DECLINED"
 DISPUTE_LISTED_SECONDS = 180 * 86_400
 EVENT_SECONDS = 30 * 86_400
 PAGE_SIZE = 10
@@ -122,8 +124,13 @@ class Api:
 
         def run() -> Answer:
             pause()
-            with lock:
-                return self._act(request)
+            try:
+                with lock:
+                    return self._act(request)
+            except PayPalError as error:
+                if error.issue != DECLINED:
+                    raise
+                return error.answer()  # PayPal repeats this answer under the request's id
 
         try:
             key = request.headers.get("paypal-request-id", "")
@@ -139,7 +146,7 @@ class Api:
             raise unprocessable("DUPLICATE_REQUEST_ID") from None
         except KeyInUse:
             raise PayPalError("RESOURCE_CONFLICT", "PREVIOUS_REQUEST_IN_PROGRESS") from None
-        if not is_replay:
+        if not is_replay or answer.status == HTTPStatus.UNPROCESSABLE_ENTITY:
             return answer
         return Answer(status=200, body=answer.body, headers={"Paypal-Debug-Id": debug_id()}, is_replay=True)
 

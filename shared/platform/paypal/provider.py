@@ -4,6 +4,7 @@
 refunds carry our payment id as `custom_id`. An app's SDK needs the order's id to let the payer approve.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -245,7 +246,7 @@ class PayPalProvider:
                 raise ProviderRefused("paypal", "order_not_approved")
             path = f"{ORDERS}/{quote(str(order['id']), safe='')}/capture"
             try:
-                self._api.call("POST", path, {}, {**WHOLE, "PayPal-Request-Id": key})
+                self._api.call("POST", path, {}, {**WHOLE, "PayPal-Request-Id": _attempt(key, order)})
             except exceptions.ClientError as error:
                 if issue_of(error) in IN_PROGRESS:
                     raise CaptureInProgress("paypal") from None
@@ -328,3 +329,13 @@ def next_query(page: Thing, path: str) -> str | None:
     if parts.path.rstrip("/") != path or not parts.query:
         raise UnexpectedLink(found[0])
     return parts.query
+
+
+def _attempt(key: str, order: Thing) -> str:
+    """Return the id of the request that captures an order as its payer approved it.
+
+    PayPal repeats an answer to the same request id, also a refusal of the instrument. So a second approval, with
+    another instrument, needs another id. PayPal takes the money of an order once under any id.
+    """
+    approval = json.dumps([order.get(name) for name in ("update_time", "payer", "payment_source")], sort_keys=True)
+    return derived_id("capture", key, approval)
