@@ -12,7 +12,14 @@ from shared.ledger.document_paths import entry_path
 from shared.ledger.entries import Entry, Kind, body_hash, genesis
 from shared.ledger.log.leaves import entry_leaf
 from shared.ledger.log.merkle import leaf_hash, root_of
-from shared.ledger.log.position import leaf_index, position_path, stored_position
+from shared.ledger.log.position import (
+    LogPosition,
+    leaf_index,
+    page_path,
+    position_path,
+    stored_page,
+    stored_position,
+)
 from shared.ledger.log.sequencer import Sequencer
 from shared.ledger.log.tile_reader import read_head
 from shared.ledger.log.typed_leaves import LEAVES, stored_leaf
@@ -148,7 +155,7 @@ def check_log(documents: Documents, *, is_complete: bool = True) -> int:
         entries = _entries(documents, name)
         position = stored_position(name, documents.get(position_path(name)))
         assert position.seq == len(entries) or not is_complete, f"the log lacks entries of {name}"
-        _add(leaves, {leaf_index(documents, position, seq): entries[seq] for seq in range(1, position.seq + 1)})
+        _add(leaves, {index: entries[seq] for seq, index in _leaf_indexes(documents, position).items()})
     for document in _all(documents, "outbox"):
         if document.path.startswith(LEAVES) and (leaf := stored_leaf(document)).index is not None:
             assert leaf.index not in leaves
@@ -158,6 +165,20 @@ def check_log(documents: Documents, *, is_complete: bool = True) -> int:
     assert sorted(leaves) == list(range(size)), "each leaf belongs to one entry"
     assert head is None or head.root == root_of([leaves[index] for index in range(size)])
     return size
+
+
+def _leaf_indexes(documents: Documents, position: LogPosition) -> dict[int, int]:
+    """Return the index of each entry's leaf. Each page is read once, so that a long log is checked in linear time."""
+    pages = (documents.get(page_path(position.uid, number)) for number in range(len(position.pages)))
+    runs = [run for page in pages for run in stored_page(position.uid, page)]
+    runs += position.runs
+    ends = [*(run.seq for run in runs[1:]), position.seq + 1]
+    found = {
+        seq: run.index + seq - run.seq for run, end in zip(runs, ends, strict=False) for seq in range(run.seq, end)
+    }
+    for seq in {1, position.seq // 2, position.seq} - {0}:
+        assert position.seq == 0 or leaf_index(documents, position, seq) == found[seq]
+    return found
 
 
 def positions(documents: Documents) -> Mapping[str, int]:
