@@ -8,10 +8,11 @@ with an alert, before the platform would drop the event in silence.
 import base64
 import binascii
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import unquote
 
 from functions.tracing import begin_event
@@ -25,12 +26,14 @@ from shared.kernel.ids import Uid, derived_id, is_safe_id, is_uid
 
 EVENT_AGE_MAX: Millis = 12 * HOUR
 """Eventarc and Pub/Sub retry a failed event for 24 hours."""
+MILLIS_PER_SECOND = 1_000
 DEAD_PAYLOAD_MAX = 100_000
 DOCUMENT_EVENTS = "google.cloud.firestore.document."
 DOCUMENTS, USERS = "documents/", "users/"
 """Beginnings of subjects."""
 
 Decoded = TypeVar("Decoded")
+EventOutcome = Literal["done", "dropped", "dead"]
 
 
 class MalformedEvent(ValueError):
@@ -182,21 +185,41 @@ def _deliver(
     """Run `handle`; see `deliver`."""
     told = {"function": getattr(handle, "__name__", "?"), "event_id": str(event.get("id"))}
     begin_event(str(event.get("traceparent", "")), services.settings.project, told["event_id"])
+    outcome, started = "failed", time.monotonic()
+    try:
+        outcome = _outcome(event, decode, handle, services, told)
+    finally:
+        log("event_done", "INFO", **told, outcome=outcome, ms=round((time.monotonic() - started) * MILLIS_PER_SECOND))
+
+
+def _outcome(
+    event: CloudEvent,
+    decode: Callable[[CloudEvent], Decoded],
+    handle: Callable[[Decoded, Services], None],
+    services: Services,
+    told: dict[str, str],
+) -> EventOutcome:
+    """Run `handle` on the decoded event. Return the outcome, or raise if the event is to be delivered again."""
     try:
         handle(decode(event), services)
     except UidNeverServed:
         log("event_dropped", "WARNING", **told, code="uid_not_supported")
+        return "dropped"
     except MalformedEvent as error:
         log("event_malformed", "ERROR", **told, problem=str(error))
         _bury(event, services, code="malformed", **told)
+        return "dead"
     except (Rejected, NotFound) as error:
         log("event_dropped", "WARNING", **told, code=error.code)
+        return "dropped"
     except Exception as error:
         code = code_of(error)
         if services.clock.now() - _time(event) <= EVENT_AGE_MAX:
             log_error("event_failed", error, **told, code=code)
             raise
         _bury(event, services, code=code, **told)
+        return "dead"
+    return "done"
 
 
 def decode_document(event: CloudEvent, *patterns: str) -> DocumentEvent:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 from flask import Request
 from werkzeug.exceptions import HTTPException
@@ -20,6 +22,7 @@ from shared.payments.ports import ProviderName, WebhookRefused, Webhooks
 from shared.payments.providers import PROVIDERS
 
 BODY_BYTES_MAX = 512 * 1024
+MILLIS_PER_SECOND = 1_000
 THREADS_DEFAULT = "16"
 STATUS_BY_ERROR = {BodyTooSlow: 408, TooManyRequests: 429, InstanceBusy: 503}
 Answer = tuple[dict[str, str] | Iterator[str], int, dict[str, str]]
@@ -53,6 +56,16 @@ def receive(provider: ProviderName, request: Request, services: Services, webhoo
     The status 2xx means that the notice is stored. In any doubt the provider is to deliver again.
     """
     begin_request(request.headers, services.settings.project)
+    status, started = HTTPStatus.INTERNAL_SERVER_ERROR.value, time.monotonic()
+    try:
+        told, status, headers = _received(provider, request, services, webhooks)
+    finally:
+        ms = round((time.monotonic() - started) * MILLIS_PER_SECOND)
+        log("request_done", route=PROVIDERS[provider].webhook, status=status, ms=ms)
+    return told, status, headers
+
+
+def _received(provider: ProviderName, request: Request, services: Services, webhooks: Webhooks) -> Answer:
     if request.method != "POST":
         return _unread(request, "method_not_allowed", 405, Allow="POST")
     try:

@@ -1,10 +1,14 @@
 """Scheduled functions: urgent jobs every minute, other jobs every day."""
 
+import time
+
 from flask import Request
 
 from functions.tracing import begin_request
 from shared.bootstrap import services
 from shared.kernel.events import log
+
+MILLIS_PER_SECOND = 1_000
 
 
 def every_minute(request: Request) -> tuple[dict[str, int], int]:
@@ -22,6 +26,8 @@ def every_day(request: Request) -> tuple[dict[str, int], int]:
 
 def _run(schedule: str, request: Request) -> dict[str, int]:
     begin_request(request.headers, services().settings.project)
+    started = time.monotonic()
     done = services().jobs.run_schedule(schedule)
-    log("schedule_done", schedule=schedule, done=sum(done.values()))
+    ms = round((time.monotonic() - started) * MILLIS_PER_SECOND)
+    log("schedule_done", schedule=schedule, done=sum(done.values()), ms=ms)
     return done

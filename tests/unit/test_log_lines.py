@@ -3,14 +3,17 @@
 import json
 import re
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from emulator.logs import readable
-from functions.edge import NotDelivered, on_document
+from functions.edge import NotDelivered, deliver, on_document
 from functions.http.request_log import RequestLog
 from functions.tracing import begin_request
+from shared.kernel.clock import rfc3339
+from shared.kernel.errors import NotFound, Unavailable
 from shared.kernel.events import log, log_error
 from shared.kernel.tracing import Trace, begin_work, in_this_work, trace_in
 from tests.api.world import World
@@ -253,6 +256,29 @@ def test_a_failing_event_hides_the_words_of_its_error(world: World, monkeypatch,
     assert (failed["jsonPayload"]["event"], failed["labels"]) == ("event_failed", {"event_id": "e1"})
     assert failed["trace"].endswith(TRACE_ID)
     assert "ann.private" not in told
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(None, "done"), (NotFound("gone"), "dropped"), (Unavailable("down"), "failed")]
+)
+def test_an_event_ends_in_one_line_with_its_outcome(world: World, capsys, error, outcome):
+    class Event(dict):
+        data = b""
+
+    def greet(event, services):
+        if error is not None:
+            raise error
+
+    with suppress(Unavailable):
+        deliver(Event(id="e1", time=rfc3339(world.clock.now())), lambda event: event, greet, world.services)
+
+    (line,) = [each["jsonPayload"] for each in entries(capsys) if each["jsonPayload"]["event"] == "event_done"]
+    assert line.pop("ms") >= 0
+    assert {name: line[name] for name in ("function", "event_id", "outcome")} == {
+        "function": "greet",
+        "event_id": "e1",
+        "outcome": outcome,
+    }
 
 
 @pytest.mark.parametrize(
