@@ -67,6 +67,11 @@ PAYMENTS = Meter(
     {"provider": None, "outcome": ("opened", "settled", "returned", "disputed", "ended")},
     most=4,
 )
+NOTICE_TIMES = TimeMeter(
+    "credits_notice_seconds",
+    "Seconds from the arrival of a payment provider's notice until its payment is in step, such as credited.",
+    bounds=(1.0, 5.0, 60.0),
+)
 CHAIN_HEIGHTS = LevelMeter("credits_chain_height", "Height of the newest block seen.", {"network": None}, most=6)
 CHAIN_TIMES = LevelMeter(
     "credits_chain_block_timestamp_seconds", "Time of the newest block seen.", {"network": None}, most=6
@@ -86,6 +91,7 @@ METERS: tuple[Meter, ...] = (
     UPSTREAM_CALLS,
     UPSTREAM_TIMES,
     PAYMENTS,
+    NOTICE_TIMES,
     CHAIN_HEIGHTS,
     CHAIN_TIMES,
 )

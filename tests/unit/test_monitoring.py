@@ -306,3 +306,14 @@ def test_the_table_of_alerts_names_the_procedure_of_each_policy():
             if "operator_alerts" in condition["filter"]:
                 events = re.findall(r'"(\w+)"', condition["filter"].partition("one_of")[2])
                 assert {name: told.get(name) for name in events} == dict.fromkeys(events, link)
+
+
+def test_the_seconds_of_notices_are_measured(capsys):
+    log("notice_done", notice="stripe:evt_1", seconds=2.5)
+
+    metric = METRICS["notice_seconds"]
+    (line,) = logged(capsys)
+    assert is_matching(metric["filter"], line)
+    assert extracted(metric["valueExtractor"], line) == 2.5
+    assert policies_for("notice_seconds", line) == ["Payments are credited late"]
+    assert 'log("notice_done"' in (ROOT / "shared/sagas/payments/notices.py").read_text()

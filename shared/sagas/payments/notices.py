@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
-from shared.kernel.clock import Clock
+from shared.kernel.clock import SECOND, Clock, from_datetime
 from shared.kernel.documents import Data, Document, Documents, Patch, PreconditionFailed
 from shared.kernel.errors import DomainError
 from shared.kernel.events import Alerts, log
+from shared.kernel.measured import NOTICE_TIMES
 from shared.payments.inbox import COLLECTION, Status, ended, notice_in, postponed, revived
 from shared.payments.payment import UNPAID_ENDS
 from shared.payments.ports import Notice, PaymentProvider, ProviderName, Refs, UnknownAtProvider
@@ -68,6 +70,8 @@ class PaymentInbox:
             raise
         else:
             self._end(document, ending)
+            if ending.status == "done":
+                self._tell_time(document)
 
     def replay(self, notice_id: str) -> bool:
         """Handle a notice again for an operator.
@@ -134,6 +138,14 @@ class PaymentInbox:
             if found is None or found.data["status"] != "new" or self._write(found, changes):
                 return
             found = self._documents.get(document.path)  # another may have given up waiting for us, and put it off
+
+    def _tell_time(self, document: Document) -> None:
+        """Tell how long it took from the notice's arrival until its payment was in step."""
+        received = document.data.get("received_at")
+        if isinstance(received, datetime):
+            seconds = (self._clock.now() - from_datetime(received)) / SECOND
+            NOTICE_TIMES.note(seconds)
+            log("notice_done", notice=document.id, seconds=seconds)
 
     def _postpone(self, document: Document, code: str) -> None:
         changes = postponed(document.data, self._clock.now(), code)
