@@ -124,7 +124,7 @@ class OpenAIUpstream:
                 yield from self._request_answer(path, other, end, most, refused=sent)
             call.outcome = "answered"
         except GeneratorExit:
-            call.outcome = "answered" if end.is_done else "left"
+            call.outcome = "answered" if end.is_done or not body.get("stream") else "left"
             raise
         except (RequestRefused, UpstreamRejected):
             call.outcome = "refused"
