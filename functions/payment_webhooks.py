@@ -66,6 +66,7 @@ def receive(provider: ProviderName, request: Request, services: Services, webhoo
 
 
 def _received(provider: ProviderName, request: Request, services: Services, webhooks: Webhooks) -> Answer:
+    """Verify and store a notice, and return the answer; see `receive`."""
     if request.method != "POST":
         return _unread(request, "method_not_allowed", 405, Allow="POST")
     try:
