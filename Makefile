@@ -279,7 +279,7 @@ CLIENT ?=
 clients: setup  ## clients that others wrote, pinned, against the served functions; CLIENT=… for some
 	@$(PYTHON) -m tests.clients "$(CLIENT)"
 
-.PHONY: explain redact-entry release-log keys end-key keep-key key-uses reseal-account drain undrain log-key log-status export-log restore-log dead-events
+.PHONY: explain archive-journal unarchive-journal redact-entry release-log keys end-key keep-key key-uses reseal-account drain undrain log-key log-status export-log restore-log dead-events
 .PHONY: resend-event discard-event model-off model-on model-prices migrate addresses balances find-token
 WHO ?=
 SINCE ?=
@@ -313,6 +313,12 @@ reseal-account: setup  ## WHO=… seals an account again that was restored to th
 
 drain: setup  ## REASON=… takes no new spending calls; running ones end
 	@exec $(PYTHON) -m $(OPERATE) drain -- "$(REASON)"
+
+archive-journal: setup  ## WHO=… REASON=… moves an account's entries to the bucket; again until it says that they are there
+	@exec $(PYTHON) -m $(OPERATE) archive-journal -- "$(WHO)" "$(REASON)"
+
+unarchive-journal: setup  ## WHO=… REASON=… moves an account's archived entries back to the database
+	@exec $(PYTHON) -m $(OPERATE) unarchive-journal -- "$(WHO)" "$(REASON)"
 
 redact-entry: setup  ## WHO=… SEQ=… REASON=… deletes the body of an entry; again until it says that the body is gone
 	@exec $(PYTHON) -m $(OPERATE) redact-entry -- "$(WHO)" "$(SEQ)" "$(REASON)"

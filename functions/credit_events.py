@@ -38,7 +38,7 @@ def on_entry_updated(event: DocumentEvent, services: Services) -> None:
 @on_document(ENTRY)
 def on_entry_deleted(event: DocumentEvent, services: Services) -> None:
     """Raise the alarm for a deleted entry."""
-    services.credits.watch.entry_changed(Uid(event.params["uid"]), _seq(event.params["seq"]))
+    services.credits.watch.entry_deleted(Uid(event.params["uid"]), _seq(event.params["seq"]))
 
 
 def _seq(document_id: str) -> int:

@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 
-from functions.http import alert_descriptions, figure_descriptions, search_descriptions, status_descriptions
+from functions.http import (
+    alert_descriptions,
+    archive_descriptions,
+    figure_descriptions,
+    search_descriptions,
+    status_descriptions,
+)
 from shared.payments.providers import PROVIDERS
 from shared.sagas.agents.toolbox import scopes_in_words
 
@@ -170,6 +176,7 @@ BY_SCHEMA: Mapping[str, str] = {
     "TransactionFeeOut.value": "The most that the fee is worth; null if nobody can tell now.",
     "TitleOut.cost": "Credits that finding the title cost.",
     "UserOut.roles": "The roles that the user holds now.",
+    **archive_descriptions.BY_SCHEMA,
     **alert_descriptions.BY_SCHEMA,
     **figure_descriptions.BY_SCHEMA,
     **search_descriptions.BY_SCHEMA,

@@ -148,6 +148,8 @@ BODIES: Mapping[str, Mapping[str, Any]] = {
     "admin_unfreeze": {"short": {"reason": "The card was not stolen."}},
     "admin_alerts_acknowledge": {"short": {"reason": "I look into it."}},
     "admin_alerts_resolve": {"short": {"reason": "The job runs again."}},
+    "admin_archives_archive": {"short": {"reason": "No entry for seven years."}},
+    "admin_archives_unarchive": {"short": {"reason": "An entry's body must be deleted."}},
     "admin_redactions_redact": {"short": {"reason": "A name in an idempotency key."}},
     "admin_put_model": {
         "full": {

@@ -3,6 +3,7 @@
 from functions.http import (
     admin,
     admin_alerts,
+    admin_archives,
     admin_books,
     admin_crypto,
     admin_explain,
@@ -80,6 +81,7 @@ ROUTES: tuple[Route, ...] = (
     *admin_payments.routes,
     *admin_payouts.routes,
     *admin_search.routes,
+    *admin_archives.routes,
     *admin_redactions.routes,
     *admin_crypto.routes,
     *monitoring.routes,

@@ -4,7 +4,18 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.operating import accounts, drains, events, log_files, logs, migrating, models, signing_keys, wallets
+from functions.operating import (
+    accounts,
+    drains,
+    events,
+    journals,
+    log_files,
+    logs,
+    migrating,
+    models,
+    signing_keys,
+    wallets,
+)
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # what add_subparsers returns
@@ -76,6 +87,14 @@ def _add_account_commands(commands: "Commands") -> None:
     release.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
     release.add_argument("--accept-fork", action="store_true", help="go on although the account lost entries")
     release.set_defaults(run=accounts.release_log)
+    archive = commands.add_parser("archive-journal", help="move an account's entries to the bucket")
+    archive.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
+    archive.add_argument("reason", metavar="REASON", help="for the audit trail")
+    archive.set_defaults(run=journals.archive_journal)
+    back = commands.add_parser("unarchive-journal", help="move archived entries back to the database")
+    back.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
+    back.add_argument("reason", metavar="REASON", help="for the audit trail")
+    back.set_defaults(run=journals.unarchive_journal)
     redact = commands.add_parser("redact-entry", help="delete the body of an entry behind a snapshot in the log")
     redact.add_argument("who", metavar="WHO", help="an e-mail address, or a uid")
     redact.add_argument("seq", type=int, metavar="SEQ", help="the number of the entry")

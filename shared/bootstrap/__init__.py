@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from shared.bootstrap.parts import part
-from shared.bootstrap.schemas import versioned
+from shared.bootstrap.schemas import archived, versioned
 from shared.bootstrap.secrets import needed_secrets
 from shared.bootstrap.services import Services
 from shared.kernel.clock import Clock, SystemClock
@@ -52,7 +52,9 @@ def in_memory(env: Mapping[str, str] | None = None, *, clock: Clock | None = Non
 
     moving = clock or SystemClock()
     settings = parse_settings({**MEMORY_ENVIRONMENT, **(env or {})})
-    return Services(settings, moving, replace(memory(settings, moving), **_given(adapters)))
+    ports = replace(memory(settings, moving), **_given(adapters))
+    documents = archived(ports.documents(), ports.objects, settings.ledger_id)
+    return Services(settings, moving, replace(ports, documents=partial(_same, documents)))
 
 
 def require_fitting_keys(settings: Settings) -> None:

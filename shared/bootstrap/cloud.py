@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher, Once, Ports
-from shared.bootstrap.schemas import versioned
+from shared.bootstrap.schemas import archived, versioned
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Publisher
@@ -35,7 +35,8 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
     """
     publisher = Once(lambda: LatePublisher(lambda: _publisher(settings)))
     alerted = alerts or Once(lambda: _alerts(publisher(), documents, clock))
-    documents = Once(lambda: _documents(settings))
+    objects = Once(lambda: _objects(settings))
+    documents = Once(lambda: _documents(settings, objects))
     upstreams = Once(lambda: upstreams_of(settings, alerted()))
     return Ports(
         documents=documents,
@@ -47,7 +48,7 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
         web=Once(_web),
         image_model=Once(lambda: _image_model(upstreams())),
         model_listing=Once(lambda: _model_listing(settings)),
-        objects=Once(lambda: _objects(settings)),
+        objects=objects,
         anchors=Once(lambda: _anchors(settings)),
         log_signer=Once(lambda: _log_signer(settings)),
         witness_calls=Once(_witness_calls),
@@ -61,10 +62,10 @@ def cloud(settings: Settings, clock: Clock, alerts: Callable[[], Alerts] | None 
     )
 
 
-def _documents(settings: Settings) -> Documents:
+def _documents(settings: Settings, objects: Callable[[], Objects]) -> Documents:
     from shared.platform.firestore.documents import connect
 
-    return versioned(connect(settings.project))
+    return archived(versioned(connect(settings.project)), objects, settings.ledger_id)
 
 
 def _identity(settings: Settings, clock: Clock) -> "Identity":

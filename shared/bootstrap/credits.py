@@ -9,7 +9,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.kernel.ids import Uid
     from shared.ledger.analytics import UsageAnalytics
+    from shared.ledger.archiving import JournalArchiver
     from shared.ledger.key_acts import KeyActs
     from shared.ledger.key_ring import KeyRing
     from shared.ledger.key_store import KeyStore, KnownRegistry
@@ -140,6 +142,18 @@ class CreditServices:
         return PublicLog(self.ports.documents(), self.clock)
 
     @part
+    def archiver(self) -> "JournalArchiver":
+        """Build the mover of journals to the bucket."""
+        from shared.bootstrap.schemas import archived
+        from shared.ledger.archiving import JournalArchiver
+
+        settings, objects = self.settings, self.ports.objects
+        documents = archived(self.ports.documents(), objects, settings.ledger_id)
+        return JournalArchiver(
+            documents, documents.inner, documents.archives, objects, self.keys, settings.ledger_id, self.clock
+        )
+
+    @part
     def relay(self) -> "Relay":
         """Build the relay that publishes the ledger's entries."""
         from shared.ledger.relay import Relay
@@ -152,7 +166,8 @@ class CreditServices:
         from shared.ledger.log.sequencer import Sequencer
 
         def is_of_ledger(leaf: "TypedLeaf") -> bool:
-            return self.key_store.has_leaf(leaf) and self.ledger.redactions.is_of_ledger(leaf)
+            is_rightful = self.ledger.redactions.is_of_ledger(leaf) and self.ledger.archives.is_of_ledger(leaf)
+            return is_rightful and self.key_store.has_leaf(leaf)
 
         return Sequencer(self.ports.documents(), self.ledger.check_links, self.clock, is_of_ledger, self.sign_ups)
 
@@ -175,4 +190,8 @@ class CreditServices:
         """Build the watch over the journal."""
         from shared.sagas.accounts.ledger_watch import LedgerWatch
 
-        return LedgerWatch(self.ports.documents(), self.ledger, self.relay, self.ports.alerts(), self.clock)
+        def is_archived(uid: "Uid", seq: int) -> bool:
+            return self.archiver.is_rightful(uid, seq)
+
+        ports = self.ports
+        return LedgerWatch(ports.documents(), self.ledger, self.relay, ports.alerts(), self.clock, is_archived)

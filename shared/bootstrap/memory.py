@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from shared.bootstrap.ports import LatePublisher, Once, Ports
-from shared.bootstrap.schemas import versioned
+from shared.bootstrap.schemas import archived, versioned
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Documents
 from shared.kernel.events import Alerts, Publisher
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 def memory(settings: Settings, clock: Clock) -> Ports:
     """Return ports to adapters in this process. All data is lost when the process ends."""
     chains = Once(lambda: _chains(settings, clock))
-    documents = Once(_documents)
+    objects = Once(_objects)
+    documents = Once(lambda: _documents(settings, objects))
     return Ports(
         documents=documents,
         identity=Once(lambda: _identity(settings, clock)),
@@ -40,7 +41,7 @@ def memory(settings: Settings, clock: Clock) -> Ports:
         web=Once(_web),
         image_model=Once(_image_model),
         model_listing=Once(_model_listing),
-        objects=Once(_objects),
+        objects=objects,
         anchors=Once(lambda: _anchors(settings)),
         log_signer=Once(lambda: _log_signer(settings)),
         witness_calls=Once(lambda: _witness_calls(clock)),
@@ -54,10 +55,10 @@ def memory(settings: Settings, clock: Clock) -> Ports:
     )
 
 
-def _documents() -> Documents:
+def _documents(settings: Settings, objects: Callable[[], Objects]) -> Documents:
     from shared.platform.memory.documents import MemoryDocuments
 
-    return versioned(MemoryDocuments())
+    return archived(versioned(MemoryDocuments()), objects, settings.ledger_id)
 
 
 def _identity(settings: Settings, clock: Clock) -> "Identity":

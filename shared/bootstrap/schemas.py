@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.kernel.documents import Data, Documents
+from shared.kernel.objects import Objects
 from shared.kernel.schemas import Schema, Schemas, as_stored
 
 if TYPE_CHECKING:
+    from shared.platform.archived.documents import ArchivedDocuments
     from shared.platform.versioned.documents import VersionedDocuments
 
 
@@ -39,6 +41,7 @@ def _without(field: str) -> Callable[[Data], int]:
 
 SCHEMAS: Schemas = {
     "accounts": _split_from("state"),
+    "accounts/*/archives": Schema(),
     "accounts/*/audited": Schema(),
     "accounts/*/entries": replace(_split_from("hash"), is_sealed=True),
     "accounts/*/holds": Schema(),
@@ -130,3 +133,12 @@ def versioned(documents: Documents) -> "VersionedDocuments":
     from shared.platform.versioned.documents import VersionedDocuments
 
     return VersionedDocuments(documents, SCHEMAS)
+
+
+def archived(documents: Documents, objects: Callable[[], Objects], ledger: str) -> "ArchivedDocuments":
+    """Return the database with the entries that were moved to the bucket."""
+    from shared.platform.archived.documents import ArchivedDocuments
+
+    if isinstance(documents, ArchivedDocuments):
+        return documents
+    return ArchivedDocuments(documents, objects, ledger, SCHEMAS)

@@ -20,6 +20,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.sagas.accounts.journal_moves import JournalMoves
     from shared.sagas.accounts.key_revocation import KeyRevocation
     from shared.sagas.accounts.leaving import Leaving
     from shared.sagas.accounts.operators import Operators
@@ -76,6 +77,13 @@ class Services:
         return Operators(
             self.ports.identity(), self.users.profiles, self.credits.ledger, self.users.audit, self.models.catalogue.put
         )
+
+    @part
+    def journal_moves(self) -> "JournalMoves":
+        """Build the operators' acts that move journals to the bucket and back."""
+        from shared.sagas.accounts.journal_moves import JournalMoves
+
+        return JournalMoves(self.ports.identity(), self.users.audit, self.credits.archiver)
 
     @part
     def lookup(self) -> "Lookup":

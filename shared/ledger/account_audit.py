@@ -11,6 +11,7 @@ from shared.kernel.documents import Documents, OutcomeUnknown, PreconditionFaile
 from shared.kernel.events import Alerts, log, log_error
 from shared.kernel.ids import Uid
 from shared.kernel.schemas import RefusedData, SchemaUnknown
+from shared.ledger.archive_store import Archives
 from shared.ledger.audit_pages import PositionUnusable
 from shared.ledger.audit_position import AuditPosition, AuditPositions
 from shared.ledger.audit_turn import SAMPLE_TURNS, AccountTurn, AuditParts, AuditSizes, AuditTurn, seq_in
@@ -56,6 +57,7 @@ class AccountAudits:
             keys=keys,
             records=RecordSeals(keys, ledger),
             redactions=Redactions(documents, keys, ledger),
+            archives=Archives(documents, keys, ledger),
             sizes=sizes,
         )
 

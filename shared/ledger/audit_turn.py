@@ -12,6 +12,8 @@ from shared.kernel.schemas import SchemaUnknown
 from shared.ledger.account import Hold
 from shared.ledger.account_documents import StoredAccount
 from shared.ledger.analytics import RULE
+from shared.ledger.archive_store import Archives
+from shared.ledger.archives import RULE as ARCHIVE
 from shared.ledger.audit_followers import FollowerAudit, Followers
 from shared.ledger.audit_past import NAME_BYTES, AuditPast
 from shared.ledger.audit_position import AuditPosition, AuditPositions
@@ -71,6 +73,7 @@ class AuditParts:
     keys: KeyRing
     records: RecordSeals
     redactions: Redactions
+    archives: Archives
     sizes: AuditSizes
 
 
@@ -143,7 +146,7 @@ class AccountTurn:
     def _pages(self, first: int, last: int) -> Iterator[list[StoredEntry]]:
         """Yield the entries in pages, and note the last of them that lacks its index fields.
 
-        Of an entry without a body, the log must name the snapshot.
+        Of an entry without a body, the log must name the snapshot; of an entry in the bucket, the archive.
         """
         redactions = self._parts.redactions
         for page in entry_pages(self._store, self._uid, first, last, self._parts.sizes.page):
@@ -153,7 +156,15 @@ class AccountTurn:
                 problem = None if entry.redaction is None else redactions.problem(self._uid, entry)
                 if problem is not None:
                     self._journal.findings.report(max(entry.seq, 0), REDACTION, problem)
+            self._check_archived(opened)
             yield opened
+
+    def _check_archived(self, page: Sequence[StoredEntry]) -> None:
+        """Report entries that come from the bucket unless an archive that the log names has them."""
+        last = max((each.seq for each in page if each.is_archived), default=0)
+        problem = self._parts.archives.entry_problem(self._uid, last) if last else None
+        if problem is not None:
+            self._journal.findings.report(last, ARCHIVE, problem)
 
     def _check_indexed(self, stored: StoredAccount) -> None:
         """Report an entry without index fields if the account says that the entry has them."""

@@ -108,6 +108,24 @@ class EntryRedacted(NotFound):
         )
 
 
+class EntryArchived(Conflict):
+    """Entry that lies in the bucket, so that the entry's document cannot be changed."""
+
+    code = "entry_archived"
+
+    def __init__(self) -> None:
+        super().__init__("This entry is archived; bring the account's journal back first.")
+
+
+class NothingToArchive(Conflict):
+    """Account without a further entry to archive, or without an archive to bring back."""
+
+    code = "nothing_to_archive"
+
+    def __init__(self) -> None:
+        super().__init__("This account has nothing to archive or to bring back.")
+
+
 class HoldNotFound(NotFound):
     """No such hold, or a hold of another principal."""
 

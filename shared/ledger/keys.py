@@ -21,6 +21,7 @@ AUDIT_CONTEXT = b"ics-audit-v1:"
 KEY_CONTEXT = b"ics-key-v1:"
 DAY_CONTEXT = b"ics-day-v1:"
 REDACTION_CONTEXT = b"ics-redaction-v1:"
+ARCHIVE_CONTEXT = b"ics-archive-v1:"
 """Contexts of signatures. The context is signed with the message, so that no signature passes for another kind."""
 
 RETIRED_KEY = "retired_key"

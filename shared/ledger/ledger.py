@@ -13,6 +13,7 @@ from shared.kernel.ids import HoldId, LotId, OperationId, Uid, random_token
 from shared.kernel.money import Micro
 from shared.kernel.tracing import in_this_work
 from shared.ledger.account import Account, Budget, Hold
+from shared.ledger.archives import ARCHIVED
 from shared.ledger.charge_room import ChargeRoom, charge_room
 from shared.ledger.commands import (
     AccountCommand,
@@ -27,6 +28,7 @@ from shared.ledger.commands import (
 )
 from shared.ledger.committer import Committer
 from shared.ledger.decide import settled
+from shared.ledger.document_paths import SEQ_MAX, entry_path
 from shared.ledger.entries import POSTED_KINDS
 from shared.ledger.errors import HoldNotFound, IntegrityFailed
 from shared.ledger.fold import live_budgets
@@ -35,16 +37,17 @@ from shared.ledger.hold_names import hold_id
 from shared.ledger.holding import Holding, Outcome
 from shared.ledger.key_ring import KeyRing
 from shared.ledger.lanes import CommandAnswer, ExtraWrites
-from shared.ledger.links import EntryChecks, sound_entries
+from shared.ledger.links import EntryChecks, entry_rule, sound_entries
 from shared.ledger.receipts import AccountTotals, Receipt
 from shared.ledger.redactions import usage_body
 from shared.ledger.rest import RestNotRead
 from shared.ledger.store import AccountStore
-from shared.ledger.stored_entries import StoredEntry
+from shared.ledger.stored_entries import StoredEntry, stored_entry
 from shared.ledger.views import Balance, EntryView, HistoryPage, HoldView, OpenHolds, balance_of, entry_view, hold_view
 
 if TYPE_CHECKING:
     from shared.ledger.account_audit import AuditTurn
+    from shared.ledger.archive_store import Archives
     from shared.ledger.findings import Finding
     from shared.ledger.log.proof_receipts import ProofReceipt
     from shared.ledger.redacting import EntryRedactor
@@ -241,6 +244,15 @@ class Ledger:
         """Return one entry of any kind. Raises EntryNotFound."""
         return self._watched(lambda: self._history.entry(self._account(uid), seq))
 
+    def has_entry(self, uid: Uid, seq: int) -> bool:
+        """Return True if the database has the document of this entry, sound by itself. Raises UnknownKey."""
+        found = self._documents.get(entry_path(uid, seq)) if 1 <= seq <= SEQ_MAX else None
+        if found is None or found.version is ARCHIVED:
+            return False
+        entry = stored_entry(found)
+        is_whole = entry.redaction is None and entry.schema >= 0
+        return is_whole and entry_rule([entry], self._keys, ledger=self._ledger_id, uid=uid, seq=seq) is None
+
     def entries(self, uid: Uid, first: int, last: int) -> list[EntryView]:
         """Return the entries `first` to `last` as they are stored, oldest first."""
         return [entry_view(entry) for entry in self._store.entries(uid, first, last)]
@@ -275,6 +287,13 @@ class Ledger:
         from shared.ledger.redaction_store import Redactions
 
         return Redactions(self._documents, self._keys, self._ledger_id)
+
+    @property
+    def archives(self) -> "Archives":
+        """Reader of the archives of journals."""
+        from shared.ledger.archive_store import Archives
+
+        return Archives(self._documents, self._keys, self._ledger_id)
 
     @property
     def redactor(self) -> "EntryRedactor":

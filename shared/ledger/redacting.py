@@ -16,11 +16,14 @@ from shared.kernel.documents import DOCUMENT_BYTES_MAX, Create, Delete, Document
 from shared.kernel.ids import Uid
 from shared.ledger.account import Account, Hold, Lot
 from shared.ledger.account_documents import account_path
+from shared.ledger.archive_store import Archives
+from shared.ledger.archives import ARCHIVED
 from shared.ledger.audit_usage import usage_text
 from shared.ledger.document_paths import SEQ_MAX, entry_path
 from shared.ledger.entry_notes import NOTE_FACT
 from shared.ledger.errors import (
     UNREADABLE,
+    EntryArchived,
     EntryNotFound,
     IntegrityFailed,
     JournalTooLong,
@@ -73,18 +76,21 @@ class EntryRedactor:
         self._clock = clock
         self._store = AccountStore(documents, keys, ledger)
         self._redactions = Redactions(documents, keys, ledger)
+        self._archives = Archives(documents, keys, ledger)
 
     def redact(self, uid: Uid, seq: int, deadline: Deadline) -> Progress:
         """Have the log name a snapshot, or delete the body and the note if the log does, and return the progress.
 
-        Raises EntryNotFound, NotLoggedYet, NotPublishedYet, JournalTooLong; IntegrityFailed, with nothing deleted, if
-        the ledger did not write the entry, an entry before or the redaction; LimitReached for a snapshot that no
-        document holds; UnknownKey, LogBroken, StoreUnavailable, OutcomeUnknown.
+        Raises EntryNotFound, EntryArchived, NotLoggedYet, NotPublishedYet, JournalTooLong; IntegrityFailed, with
+        nothing deleted, if the ledger did not write the entry, an entry before or the redaction; LimitReached for a
+        snapshot that no document holds; UnknownKey, LogBroken, StoreUnavailable, OutcomeUnknown.
         """
         for _ in range(ATTEMPTS_MAX):
             document = self._documents.get(entry_path(uid, seq)) if 1 <= seq <= SEQ_MAX else None
             if document is None:
                 raise EntryNotFound
+            if document.version is ARCHIVED or self._archives.has(uid, seq):
+                raise EntryArchived
             entry = self._sound(uid, seq, stored_entry(document))
             if entry.redaction is not None:
                 return self._done(uid, entry)
@@ -98,8 +104,8 @@ class EntryRedactor:
         """Go one step on. Raises PreconditionFailed if another call was faster."""
         stored = self._redactions.find(uid, entry.seq)
         if stored is None:
-            self._require_settled(uid, entry.seq)
-            self._begin(uid, entry, self._snapshot(uid, entry, deadline))
+            self.require_settled(uid, entry.seq)
+            self._begin(uid, entry, self.snapshot(uid, entry, deadline))
             return "waiting"
         left = self._left(entry, stored)
         self._require_sound(uid, left)
@@ -143,7 +149,7 @@ class EntryRedactor:
         except UNREADABLE as error:
             raise IntegrityFailed(uid=uid, seq=entry.seq, rule=RULE) from error
 
-    def _require_settled(self, uid: Uid, seq: int) -> None:
+    def require_settled(self, uid: Uid, seq: int) -> None:
         """Raise NotLoggedYet or NotPublishedYet for an entry whose body somebody still needs; IntegrityFailed."""
         position = stored_position(uid, self._documents.get(position_path(uid)))
         if position.parked is not None:
@@ -167,7 +173,7 @@ class EntryRedactor:
         leaf = queue_leaf("snapshot", leaf_name(self._ledger, uid, entry.seq), leaf_body(statement, seal), now)
         self._documents.commit([Create(redaction_path(uid, entry.seq), data), leaf])
 
-    def _snapshot(self, uid: Uid, entry: StoredEntry, deadline: Deadline) -> "MadeSnapshot":
+    def snapshot(self, uid: Uid, entry: StoredEntry, deadline: Deadline) -> "MadeSnapshot":
         """Fold the journal up to the entry. Raises IntegrityFailed for the first broken law, JournalTooLong."""
         past, usage = PartsLeaving(), UsageFold()
         journal = JournalAudit.of(self._ledger, uid, past, self._keys)

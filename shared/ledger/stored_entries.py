@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared.kernel.documents import Data, Document
 from shared.kernel.schemas import SCHEMA_VERSION
 from shared.ledger.account_documents import SCHEMA
+from shared.ledger.archives import ARCHIVED
 from shared.ledger.document_paths import ENTRY_ID
 from shared.ledger.entries import CALL_KINDS, Entry, body_hash
 from shared.ledger.entry_index import INDEX_FIELDS, index_fields
@@ -36,6 +37,8 @@ class StoredEntry:
     is_indexed: bool = True
     """False if the document lacks the index fields that the body asks for: the entry is old, or was changed."""
     redaction: Redaction | None = None
+    is_archived: bool = False
+    """True if the entry comes from the bucket."""
 
 
 def entry_data(entry: Entry, keys: KeyRing, *, has_note: bool) -> Data:
@@ -71,6 +74,7 @@ def stored_entry(document: Document) -> StoredEntry:
         schema=schema if isinstance(schema, int) else -1,
         has_note=None if data.get("has_note") is None else bool(data["has_note"]),
         is_indexed=is_indexed,
+        is_archived=document.version is ARCHIVED,
     )
 
 
@@ -96,6 +100,7 @@ def _redacted_entry(document: Document) -> StoredEntry:
         schema=SCHEMA if data.keys() - {SCHEMA_VERSION} == REDACTED_FIELDS else -1,
         has_note=False,
         redaction=Redaction(str(data.get("seal"))),
+        is_archived=document.version is ARCHIVED,
     )
 
 

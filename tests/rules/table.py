@@ -83,6 +83,7 @@ READERS = (
 SERVER_ONLY = tuple(
     Row(path=path, filter=("uid", "{uid}"), seed={"uid": "{uid}"})
     for path in (
+        "accounts/{uid}/archives/{id}",
         "accounts/{uid}/audited/{id}",
         "accounts/{uid}/entries/{id}",
         "accounts/{uid}/holds/{id}",

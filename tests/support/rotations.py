@@ -12,7 +12,7 @@ from shared.ledger.key_store import END_NOTICE, STALE
 from shared.platform.memory.alerts import MemoryAlerts
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
-from shared.platform.memory.objects import MemoryAnchors
+from shared.platform.memory.objects import MemoryAnchors, MemoryObjects
 from shared.sagas.engine.jobs import JobRun
 
 MARKS = "a secret for marks that is long enough"
@@ -37,6 +37,7 @@ class Fleet:
     marks: str = MARKS
     env: dict[str, str] = field(default_factory=dict)
     anchors: MemoryAnchors = field(default_factory=MemoryAnchors)
+    objects: MemoryObjects = field(default_factory=MemoryObjects)
 
     def deploy(self, *keys: str, marks: str | None = None, documents: Documents | None = None) -> Services:
         """Start an instance that holds these keys, the first one preferred, on other documents if given."""
@@ -53,6 +54,7 @@ class Fleet:
             documents=self.documents if documents is None else documents,
             alerts=self.alerts,
             anchors=self.anchors,
+            objects=self.objects,
         )
 
     def minute(self, services: Services, seconds: float = JOB_SECONDS) -> JobRun:

@@ -1,4 +1,4 @@
-"""Leaves of the transparency log: the bytes that stand for entries, keys, closed days, restores and snapshots.
+"""Leaves of the transparency log: bytes that stand for entries, keys, closed days, restores, snapshots and archives.
 
 A leaf begins with the context of its kind, so that no leaf passes for another kind. The leaf of an entry has the
 entry's hash and signature and no body: without the entry nobody can guess the leaf.
@@ -12,9 +12,10 @@ from shared.kernel.canonical import Json, NotCanonical, canonical, parse_canonic
 from shared.ledger.keys import from_base64, to_base64
 from shared.ledger.log.merkle import HASH_BYTES
 
-LeafKind = Literal["key", "day", "restore", "snapshot"]
+LeafKind = Literal["key", "day", "restore", "snapshot", "archive"]
 """Kinds of leaves whose data are canonical JSON. `key` is a changed registry of keys, `day` a closed day, `restore` a
-restored database, and `snapshot` the state in the place of a deleted body."""
+restored database, `snapshot` the state in the place of a deleted body, and `archive` entries that moved to the bucket.
+"""
 LEAF_KINDS: Final[tuple[LeafKind, ...]] = get_args(LeafKind)
 ENTRY_CONTEXT = b"ics-leaf-v1\n"
 SIGNATURE_BYTES = 64

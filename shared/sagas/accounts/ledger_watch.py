@@ -32,7 +32,17 @@ BREAKER_PATH = "jobs/freeze_breaker"
 class LedgerWatch:
     """The reaction to changed journal documents, and to the findings of audits."""
 
-    def __init__(self, documents: Documents, ledger: Ledger, relay: Relay, alerts: Alerts, clock: Clock) -> None:
+    def __init__(  # the ports, and what the ledger knows of archives
+        self,
+        documents: Documents,
+        ledger: Ledger,
+        relay: Relay,
+        alerts: Alerts,
+        clock: Clock,
+        is_archived: Callable[[Uid, int], bool] = lambda *_: False,
+    ) -> None:
+        """Make the watch. `is_archived` tells whether the ledger moved this entry to the bucket."""
+        self._is_archived = is_archived
         self._documents = documents
         self._ledger = ledger
         self._relay = relay
@@ -61,6 +71,17 @@ class LedgerWatch:
             log("entry_redacted", uid=uid, seq=seq)
             return
         self.found(uid, seq, "entry_changed")
+
+    def entry_deleted(self, uid: Uid, seq: int) -> None:
+        """Handle a deleted document of an entry.
+
+        The ledger deletes one if an operator has the journal archived. Then the log names the archive, and the bucket
+        has the entry. A late event may find the document back in its place. Raises UnknownKey, StoreUnavailable.
+        """
+        if self._is_archived(uid, seq) or self._ledger.has_entry(uid, seq):
+            log("entry_archived", uid=uid, seq=seq)
+            return
+        self.entry_changed(uid, seq)
 
     def found(self, uid: Uid, seq: int, rule: str) -> None:
         """Alert operators, and freeze the account unless too many were frozen lately.

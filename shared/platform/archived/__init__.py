@@ -1,0 +1,1 @@
+"""Documents of which some lie in the bucket."""
