@@ -15,7 +15,7 @@ OBJECTS_KEPT = 2
 """Objects that an instance keeps: a listing reads neighbouring pages of one object."""
 
 
-class ArchiveReader:
+class ArchivedEntries:
     """Reader of archived entries of one ledger. Safe to share between threads.
 
     The entries are as verified as documents are: not at all. An object that is missing or changed counts as missing

@@ -33,7 +33,7 @@ from shared.kernel.events import log
 from shared.kernel.ids import Uid
 from shared.kernel.objects import Objects, StorageUnavailable
 from shared.ledger.account_documents import account_path
-from shared.ledger.archive_reader import ArchiveReader
+from shared.ledger.archive_reader import ArchivedEntries
 from shared.ledger.archive_store import Archives
 from shared.ledger.archives import (
     CONTENT_TYPE,
@@ -94,7 +94,7 @@ class JournalArchiver:
         self,
         documents: Documents,
         stored: Documents,
-        reader: ArchiveReader,
+        reader: ArchivedEntries,
         objects: Callable[[], Objects],
         keys: KeyRing,
         ledger: str,

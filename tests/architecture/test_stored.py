@@ -234,6 +234,7 @@ def _live(services):
     _hear(services)
     _log_leaves(services)
     _redact(services, admin, user.uid)
+    _archive(services, admin, user.uid)
     _count(services)
     _migrate(services)
     _know_a_certificate(services)
@@ -470,6 +471,17 @@ def _redact(services, admin, uid):
         services.jobs.run_schedule("every_minute")
         progress.append(services.operators.redact(admin, uid, 2, "a name in a key", NEVER))
     assert progress == ["waiting", "redacted"]
+
+
+def _archive(services, admin, uid):
+    """The journal moves to the bucket, and comes back."""
+    progress = []
+    for _ in range(2):
+        services.clock.advance(MINUTE)
+        services.jobs.run_schedule("every_minute")
+        progress.append(services.journal_moves.archive(admin, uid, "quiet", NEVER).progress)
+    assert progress == ["waiting", "archived"]
+    assert services.journal_moves.bring_back(admin, uid, "needed", NEVER)
 
 
 def _count(services):

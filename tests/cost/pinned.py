@@ -29,7 +29,7 @@ crypto_network              3       1        0            0         0      3    
 balance                     2       0        0            1         0      1      0      0         0      0
 history                    22       0        0            1         0      3      0      0         0      0
 proof                       7       0        0            1         0      3      0      0         0      0
-analytics                  10       0        0            1         0      6      0      0         0      0
+analytics                  11       0        0            1         0      7      0      0         0      0
 reservation               6.2      18        0            6         2   14.2      0      5         0   3288
 sign_up                    17      15        0            5         1     23      0      9         0   3356
 """

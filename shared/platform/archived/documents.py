@@ -10,7 +10,7 @@ from shared.kernel.listings import ListedPage, list_page
 from shared.kernel.objects import Objects
 from shared.kernel.schemas import Schemas
 from shared.kernel.watching import BrokenWatch, Listener, Watch, Watches
-from shared.ledger.archive_reader import ArchiveReader
+from shared.ledger.archive_reader import ArchivedEntries
 from shared.ledger.archives import ArchiveObject, JournalArchive
 from shared.ledger.document_paths import SEQ_MAX
 
@@ -27,7 +27,7 @@ class ArchivedDocuments:
 
     def __init__(self, inner: Documents, objects: Callable[[], Objects], ledger: str, schemas: Schemas) -> None:
         self.inner = inner
-        self.archives = ArchiveReader(inner, objects, ledger, schemas)
+        self.archives = ArchivedEntries(inner, objects, ledger, schemas)
 
     def get(self, path: str) -> Document | None:
         """Return the document, archived or not, or None; see `Documents.get`. Raises StorageUnavailable, too."""
