@@ -37,9 +37,9 @@ sign_up                    17      15        0            5         1     23    
 
 GROWTH = """
 history_page                22         22         22         22
-history_of_kind              3          3          3          3
+history_of_kind              4          4          4          4
 history_of_key              22         22         22         22
-history_of_object            3          3          3          3
+history_of_object            4          4          4          4
 export                    1.58        1.5        1.5        1.5
 verify                    1.59        1.5        1.5        1.5
 audit                     2.64       2.51        2.5        2.5
