@@ -21,6 +21,8 @@ TABLE = {
     "POST /v1/admin/users/{uid}/credits": ADMINS,
     "POST /v1/admin/users/{uid}/freeze": ADMINS,
     "POST /v1/admin/users/{uid}/unfreeze": ADMINS,
+    "POST /v1/admin/users/{uid}/archive": ADMINS,
+    "POST /v1/admin/users/{uid}/unarchive": ADMINS,
     "GET /v1/admin/users/{uid}/entries": OPERATORS,
     "GET /v1/admin/users/{uid}/export": OPERATORS,
     "GET /v1/admin/money": OPERATORS,
