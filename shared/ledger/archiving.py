@@ -121,7 +121,8 @@ class JournalArchiver:
         """
         archive = self._archives.find(uid)
         if archive is not None and archive.is_ending:
-            self._end(uid, archive)
+            if not self.bring_back(uid, deadline):
+                raise JournalTooLong
             archive = None
         if archive is not None and self._stored_entries(uid, archive.last, 1):
             return self._delete(uid, archive, deadline)
@@ -144,7 +145,7 @@ class JournalArchiver:
             raise NothingToArchive
         self._reader.forget()
         version = archive.version
-        for each in () if archive.is_ending else archive.objects:
+        for each in archive.objects:  # also if the archive is ending: a stranger may say so
             for part in _parts(self._missing(uid, each)):
                 creates = [Create(document.path, document.data) for document in part]
                 version = self._stored.commit([self._fence(uid, version), *creates])[0]

@@ -116,6 +116,17 @@ def test_rightful_deletion_raises_no_alarm_and_others_do(world: ArchivingLedger)
     assert len(world.fleet.alarms) == 1
 
 
+@pytest.mark.parametrize("act", ["archive", "back"])
+def test_stranger_who_ends_an_archive_destroys_nothing(world: ArchivingLedger, act: str) -> None:
+    before = world.shown()
+    world.archive()
+    world.documents.commit([Patch(archive_path(EVE), {"is_ending": True})])
+    run(world, world.archiver, act)
+
+    assert world.shown() == before
+    assert world.faults() == []
+
+
 def test_late_event_of_a_journal_that_is_back_raises_no_alarm(world: ArchivingLedger) -> None:
     world.archive()
     world.archiver.bring_back(EVE, NEVER)
