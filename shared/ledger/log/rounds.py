@@ -83,7 +83,8 @@ class RoundPlan:
     credits from and to the outside.
 
     `moved`: the log gets entries. `rest`: entries are left for another round. `current`: the log has all entries.
-    `faults`: an entry broke a law, so that the account is parked.
+    `faults`: an entry broke a law, so that the account is parked. `left` and `left_leaves`: an account, or a typed leaf
+    by its path, that is left as it is, with the code of the error.
     """
 
     head: TreeHead
@@ -96,6 +97,8 @@ class RoundPlan:
     current: list[Uid] = field(default_factory=list)
     faults: dict[Uid, ParkedAt] = field(default_factory=dict)
     parked: dict[Uid, ParkedAt] = field(default_factory=dict)
+    left: dict[Uid, str] = field(default_factory=dict)
+    left_leaves: dict[str, str] = field(default_factory=dict)
     last_entries: dict[Uid, StoredEntry] = field(default_factory=dict)
     moves: list[WorldMove] = field(default_factory=list)
     bytes: int = 0
@@ -153,8 +156,10 @@ def add_account(plan: RoundPlan, read: AccountRead, check: CheckLinks) -> None:
 
 def park(plan: RoundPlan, position: LogPosition, fault: ParkedAt) -> None:
     """Park the account: the log passes it over until an operator releases it."""
+    write = _position_write(replace(position, parked=fault))
     plan.faults[position.uid] = fault
-    plan.writes.append(_position_write(replace(position, parked=fault)))
+    plan.bytes += _size(write)
+    plan.writes.append(write)
 
 
 def wanted_entries(position: LogPosition, visit: Visit, most: int) -> Sequence[int]:

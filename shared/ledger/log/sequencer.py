@@ -6,12 +6,13 @@ commit happened. The head is read before the positions, since reads of many docu
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from shared.kernel.clock import Clock
 from shared.kernel.documents import Document, Documents, OutcomeUnknown, PreconditionFailed, Query
-from shared.kernel.errors import Unavailable
+from shared.kernel.errors import Unavailable, code_of
 from shared.kernel.events import log, log_error
 from shared.kernel.ids import Uid
 from shared.kernel.schemas import SchemaUnknown
@@ -85,6 +86,7 @@ class RoundReport:
     """Outcome of a committed round: the size of the log, and the accounts by outcome; see `RoundPlan`.
 
     `faults` were parked in this round, or have a position that cannot be read. `parked` were parked before.
+    `left` names the error of each account that was left as it is, and `left_leaves` of each typed leaf, by path.
     `bodies` has the body of the last new entry of each account that moved.
     """
 
@@ -95,6 +97,8 @@ class RoundReport:
     current: frozenset[Uid] = frozenset()
     faults: dict[Uid, ParkedAt] = field(default_factory=dict)
     parked: dict[Uid, ParkedAt] = field(default_factory=dict)
+    left: Mapping[Uid, str] = field(default_factory=dict)
+    left_leaves: Mapping[str, str] = field(default_factory=dict)
     bodies: Mapping[Uid, str] = field(default_factory=dict)
     is_committed: bool = False
 
@@ -120,18 +124,22 @@ class Sequencer:
     def append(self, visits: Sequence[Visit], leaves: Sequence[str] = ()) -> RoundReport:
         """Append the new entries of these accounts, at most 200, and the typed leaves at these paths, at most 20.
 
-        An account with an entry that breaks a law is parked, and the others go on. Raises LogBroken if head, tiles and
-        positions contradict each other; LogBusy, StoreUnavailable.
+        An account with an entry that breaks a law is parked, and the others go on. An account whose position alone is
+        newer than the head is a fault: somebody edited the position. Raises LogBroken if head, tiles and positions of
+        several accounts contradict each other; LogBusy, StoreUnavailable.
         """
         assert len(visits) <= VISITS_MAX, "a commit has bounded writes"
         assert len(leaves) <= LEAVES_MAX, "a commit has bounded writes"
+        distrusted = set[Uid]()
         for attempt in range(ATTEMPTS_MAX):
             stored = self._documents.get(HEAD_PATH)
             try:
                 plan = RoundPlan(head=self._head(stored), books=_books(stored), figures=stored_figure_head(stored))
-                return self._committed(self._planned(plan, visits, leaves), stored)
+                return self._committed(self._planned(plan, visits, leaves, distrusted), stored)
             except _HeadMoved as moved:
-                self._check_head(stored, moved.rule, moved.uid)
+                if len(moved.uids) > 1 or not self._is_same_head(stored):
+                    self._check_head(stored, "behind", moved.uids[0])
+                distrusted.update(moved.uids)
             except PreconditionFailed:
                 log("log_commit_lost", "WARNING")
             except OutcomeUnknown:
@@ -147,12 +155,17 @@ class Sequencer:
             raise LogBroken("head", "The head of the log is missing, but tiles or positions are there.")
         return EMPTY_HEAD
 
-    def _planned(self, plan: RoundPlan, visits: Sequence[Visit], leaves: Sequence[str]) -> RoundPlan:
-        """Read positions, then entries, and plan the round. Raises _HeadMoved if a position is newer than the head."""
+    def _planned(
+        self, plan: RoundPlan, visits: Sequence[Visit], leaves: Sequence[str], distrusted: AbstractSet[Uid]
+    ) -> RoundPlan:
+        """Read positions, then entries, and plan the round. Raises _HeadMoved if a position is newer than the head.
+
+        The position of a `distrusted` account alone was newer than a head that did not move: the account is a fault.
+        """
         found = self._all([*leaves, *(position_path(visit.uid) for visit in visits)])
         for path in leaves:
             self._add_leaf(plan, found.get(path))
-        positions = self._positions(plan, visits, found)
+        positions = self._positions(plan, visits, found, distrusted)
         counted = positions_to_count(visits, positions, plan.figures.generation)
         positions |= {each.uid: each for each in with_sign_ups(self._sign_ups, counted)}
         for read in self._read(visits, positions):
@@ -185,10 +198,13 @@ class Sequencer:
             plan.figures = replace(state, rounds=0, days={})
 
     def _positions(
-        self, plan: RoundPlan, visits: Sequence[Visit], found: Mapping[str, Document]
+        self, plan: RoundPlan, visits: Sequence[Visit], found: Mapping[str, Document], distrusted: AbstractSet[Uid]
     ) -> dict[Uid, LogPosition]:
-        """Return the positions that can be read. An account with another one is a fault, and stays as it is."""
-        positions = dict[Uid, LogPosition]()
+        """Return the positions that can be read. An account with another one is a fault, and stays as it is.
+
+        Raises _HeadMoved if a further position is newer than the head.
+        """
+        positions, ahead = dict[Uid, LogPosition](), list[Uid]()
         for visit in visits:
             try:
                 position = stored_position(visit.uid, found.get(position_path(visit.uid)))
@@ -201,9 +217,12 @@ class Sequencer:
             if position.end <= plan.head.size:
                 positions[visit.uid] = position
             elif position.end <= plan.head.size + AHEAD_MAX and self._is_true(position):
-                raise _HeadMoved("behind", visit.uid)
+                ahead.append(visit.uid)
+                plan.faults[visit.uid] = ParkedAt(seq=0, rule=POSITION_RULE)
             else:
                 plan.faults[visit.uid] = ParkedAt(seq=0, rule=POSITION_RULE)
+        if not distrusted >= set(ahead):
+            raise _HeadMoved(ahead)
         return positions
 
     def _is_true(self, position: LogPosition) -> bool:
@@ -248,9 +267,10 @@ class Sequencer:
             if document is not None and self._is_of_ledger(stored_leaf(document)):
                 add_leaf(plan, document)
             elif document is not None:
-                log("log_leaf_foreign", "ERROR", path=document.path)
-        except (LogBroken, SchemaUnknown, RegistryBroken, UnknownKey):
-            log("log_leaf_broken", "ERROR", path="" if document is None else document.path)
+                plan.left_leaves[document.path] = "foreign"
+        except (LogBroken, SchemaUnknown, RegistryBroken, UnknownKey) as error:
+            assert document is not None, "a leaf that is gone is no error"
+            plan.left_leaves[document.path] = error.code
 
     def _add_account(self, plan: RoundPlan, read: AccountRead) -> None:
         """Add the account. Any other failure than a broken law leaves the account as it is, and holds up nobody."""
@@ -260,6 +280,7 @@ class Sequencer:
             log("log_key_unknown", "ERROR", uid=read.visit.uid, kid=str(error.params["kid"]))
         except Exception as error:  # noqa: BLE001  # one broken account must not hold up the log
             log_error("log_account_failed", error, uid=read.visit.uid)
+            plan.left[read.visit.uid] = code_of(error)
 
     def _committed(self, plan: RoundPlan, stored: Document | None) -> RoundReport:
         """Commit the plan if there is something to write, and report. Raises the errors of `Documents.commit`."""
@@ -278,6 +299,8 @@ class Sequencer:
             current=frozenset(plan.current),
             faults=plan.faults,
             parked=plan.parked,
+            left=plan.left,
+            left_leaves=plan.left_leaves,
             bodies={uid: entry.body for uid, entry in plan.last_entries.items()},
             is_committed=bool(plan.writes),
         )
@@ -291,11 +314,15 @@ class Sequencer:
         if self._all([tile_path(*place) for place in tiles]):
             self._check_head(stored, "tile")
 
-    def _check_head(self, stored: Document | None, rule: str, uid: Uid | None = None) -> None:
-        """Raise LogBroken unless the head has changed since it was read. `uid`: the account whose position told."""
+    def _is_same_head(self, stored: Document | None) -> bool:
+        """Return True if the head has not changed since it was read."""
         again = self._documents.get(HEAD_PATH)
         before, after = (None if each is None else each.version for each in (stored, again))
-        if before == after:
+        return bool(before == after)
+
+    def _check_head(self, stored: Document | None, rule: str, uid: Uid | None = None) -> None:
+        """Raise LogBroken unless the head has changed since it was read. `uid`: the account whose position told."""
+        if self._is_same_head(stored):
             told = "" if uid is None else f" The position of the account {uid} is newer."
             raise LogBroken(
                 rule, f"The head of the log is older than its tiles and positions: it was rolled back.{told}"
@@ -318,11 +345,11 @@ def _books(stored: Document | None) -> LedgerBooks:
 
 
 class _HeadMoved(Exception):
-    """A position that is newer than the head as read."""
+    """Positions that are newer than the head as read, by account."""
 
-    def __init__(self, rule: str, uid: Uid) -> None:
-        super().__init__(rule)
-        self.rule, self.uid = rule, uid
+    def __init__(self, uids: Sequence[Uid]) -> None:
+        super().__init__()
+        self.uids = uids
 
 
 def _entries_in(found: Mapping[str, Document], uid: Uid, seqs: Sequence[int]) -> dict[int, StoredEntry]:

@@ -185,6 +185,10 @@ class _LogTurn:
                 self.alerts.alert("log_account_parked", uid=uid, seq=fault.seq, rule=fault.rule)
             else:
                 log("log_account_still_parked", "ERROR", uid=uid, seq=fault.seq, rule=fault.rule)
+        for uid, code in report.left.items():
+            self.alerts.alert("log_account_left", uid=uid, code=code)
+        for path, code in report.left_leaves.items():
+            self.alerts.alert("log_leaf_left", leaf=path.rpartition("/")[2], code=code)
         if report.is_committed:
             times = (_told_at(body) for uid, body in report.bodies.items() if uid not in walked)
             lag = max((self.clock.now() - at for at in times if at), default=0)

@@ -12,15 +12,18 @@ from shared.ledger.account_documents import account_path
 from shared.ledger.document_paths import entry_path
 from shared.ledger.log.head import HEAD_PATH
 from shared.ledger.log.position import position_path
+from shared.ledger.log.sequencer import Sequencer
 from shared.ledger.log.typed_leaves import queue_leaf, read_leaf
 from shared.ledger.log.waiting import place_of
 from shared.ledger.markers import LOG, RELAY, is_waiting, marker_path
 from shared.platform.versioned.documents import VersionedDocuments
+from shared.sagas.accounts.log_sweep import LogSweep
+from shared.sagas.engine.jobs import JobRun
 from tests.sequencing.counting import SHAPES, written
 from tests.support.ledgers import UID, World, charge, grant, ledger_on
 from tests.support.sequencing import LogWorld, WriteCounting, check_log, positions, users
 
-ADA = Uid("ada")
+ADA, BEN = Uid("ada"), Uid("ben")
 
 
 @pytest.fixture
@@ -341,3 +344,29 @@ def test_marker_of_an_unknown_form_stops_no_minute():
     world.cursor = ""
 
     assert [world.minute() for _ in range(2)] == [0, 0]
+
+
+def test_account_whose_entries_cannot_be_checked_is_an_alert_and_holds_up_nobody(world):
+    def check(uid, entries, seq, before):
+        if uid == ADA:
+            raise ZeroDivisionError
+
+    world.mill.grow([ADA, BEN], 2)
+    run = JobRun(world.cursor, world.clock, 50.0)
+    LogSweep(world.documents, Sequencer(world.documents, check, world.clock), world.alerts, world.clock).sweep(run)
+
+    assert run.done == 2
+    left = [each.fields for each in world.alerts.raised if each.event == "log_account_left"]
+    assert left
+    assert left[0] == {"uid": ADA, "code": "ZeroDivisionError"}
+
+
+def test_leaf_of_a_stranger_is_an_alert_and_stays_outside(world):
+    write = queue_leaf("day", "day-forged", {"day": 1}, world.clock.now())
+    world.store.commit([write])
+    sequencer = Sequencer(world.documents, lambda *_: None, world.clock, lambda _: False)
+    run = JobRun(world.cursor, world.clock, 50.0)
+    LogSweep(world.documents, sequencer, world.alerts, world.clock).sweep(run)
+
+    assert read_leaf(world.store, "day-forged").index is None
+    assert {"leaf": "day-forged", "code": "foreign"} in [each.fields for each in world.alerts.raised]
