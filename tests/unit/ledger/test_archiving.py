@@ -121,6 +121,7 @@ def test_stranger_who_ends_an_archive_destroys_nothing(world: ArchivingLedger, a
     before = world.shown()
     world.archive()
     world.documents.commit([Patch(archive_path(EVE), {"is_ending": True})])
+    world.fleet.clock.advance(1_000)
     run(world, world.archiver, act)
 
     assert world.shown() == before

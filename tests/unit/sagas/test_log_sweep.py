@@ -368,5 +368,7 @@ def test_leaf_of_a_stranger_is_an_alert_and_stays_outside(world):
     run = JobRun(world.cursor, world.clock, 50.0)
     LogSweep(world.documents, sequencer, world.alerts, world.clock).sweep(run)
 
-    assert read_leaf(world.store, "day-forged").index is None
+    leaf = read_leaf(world.store, "day-forged")
+    assert leaf is not None
+    assert leaf.index is None
     assert {"leaf": "day-forged", "code": "foreign"} in [each.fields for each in world.alerts.raised]
