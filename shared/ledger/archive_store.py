@@ -36,6 +36,10 @@ class Archives:
         found = self._documents.get(archive_path(uid))
         return None if found is None else archive_in(found)
 
+    def was_archived(self, uid: Uid) -> bool:
+        """Return True if the account has an archive, or had one that ended. Raises StoreUnavailable."""
+        return self._documents.get(archive_path(uid)) is not None
+
     def has(self, uid: Uid, seq: int) -> bool:
         """Return True if the entry is archived, or will be. Raises StoreUnavailable."""
         found = self.find(uid)

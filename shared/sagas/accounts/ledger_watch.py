@@ -78,7 +78,8 @@ class LedgerWatch:
         The ledger deletes one if an operator has the journal archived. Then the log names the archive, and the bucket
         has the entry. A late event may find the document back in its place. Raises UnknownKey, StoreUnavailable.
         """
-        if self._is_archived(uid, seq) or self._ledger.has_entry(uid, seq):
+        is_back = self._ledger.archives.was_archived(uid) and self._ledger.has_entry(uid, seq)
+        if is_back or self._is_archived(uid, seq):
             log("entry_archived", uid=uid, seq=seq)
             return
         self.entry_changed(uid, seq)
