@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from shared.kernel.clock import DAY, Millis
 from shared.kernel.documents import Document, Documents, Query
+from shared.kernel.errors import InvalidValue
+from shared.kernel.events import log
 from shared.payments.chains.addresses import COLLECTION, AddressRecord, Key, address_path, from_data
 from shared.payments.chains.claims import deposit_id
 from shared.payments.chains.levels import LevelRecord, PaymentClaim
@@ -88,17 +90,20 @@ class CoinListing:
         complete_to = min((view.final.time for view in views), default=until)
         if complete_to < until:
             return MoneyPage(lines=(), cursor=None, complete_to=complete_to)
+        unreadable = 0
         if stage == ADDRESSES:
             limit = SCANNED_PAGE if any(view.chain.scans_blocks for view in views) else PAGE
             found = self._behind(COLLECTION, limit, after)
-            records = [each for each in map(_record, found) if each.family == self._family]
+            of_family = [each for each in found if each.id.startswith(f"{self._family}:")]
+            records = _readable(of_family)
+            unreadable = len(of_family) - len(records)
             lines = [line for view in views for line in _lines(view, records, since, until)]
             onward: str | None = _onward(ADDRESSES, found, limit) or f"{REFUNDS}:"
         else:
             found = self._behind(PAYOUTS, PAYOUTS_PAGE, after)
             lines = [line for view in views for line in _sent(view, map(_payout, found), since, until)]
             onward = _onward(REFUNDS, found, PAYOUTS_PAGE)
-        return MoneyPage(lines=lines, cursor=onward, complete_to=complete_to)
+        return MoneyPage(lines=lines, cursor=onward, complete_to=complete_to, unreadable=unreadable)
 
     def found(self, payments: Sequence[Payment], since: Millis) -> list[ListedMoney]:
         """Return the lines of payments whose claims no page lists: older than `since`, or folded into the level.
@@ -108,7 +113,7 @@ class CoinListing:
         claimed = [(each, each.claim) for each in payments if each.provider == self._family and each.claim is not None]
         paths = sorted({address_path(self._family, claim.index) for _, claim in claimed})
         documents = self._documents.get_all(paths) if paths else []
-        records = {each.path: _record(each) for each in documents if each is not None}
+        records = {each.path: each for each in _readable([each for each in documents if each is not None])}
         lines = []
         for payment, claim in claimed:
             record = records.get(address_path(self._family, claim.index))
@@ -207,8 +212,15 @@ def _onward(stage: str, found: Sequence[Document], limit: int) -> str | None:
     return f"{stage}:{found[-1].path}" if len(found) == limit else None
 
 
-def _record(document: Document) -> AddressRecord:
-    return from_data(document.data)
+def _readable(documents: Sequence[Document]) -> list[AddressRecord]:
+    """Return the records of addresses that can be read. A broken one is logged, and hides no other."""
+    found = []
+    for document in documents:
+        try:
+            found.append(from_data(document.data))
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, InvalidValue):
+            log("address_unreadable", "ERROR", path=document.path)
+    return found
 
 
 def _payout(document: Document) -> Payout:

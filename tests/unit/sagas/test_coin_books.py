@@ -7,6 +7,7 @@ import pytest
 
 from shared.bootstrap.jobs import JobWorkers
 from shared.kernel.clock import DAY, HOUR
+from shared.kernel.documents import Patch
 from shared.kernel.ids import LotId, OperationId, operation_id
 from shared.kernel.money import Micro
 from shared.ledger.commands import Grant
@@ -250,6 +251,17 @@ def test_a_chain_that_does_not_answer_leaves_the_day_open(is_deaf: bool, books: 
     assert [(each.last, each.reason) for each in states] == [(before, reason)]
     assert "evm" in late
     assert books.result().open == 0
+
+
+def test_a_broken_address_is_counted_and_hides_no_other(books: CoinBooks) -> None:
+    broken, short = books.buy(), books.buy()
+    shortened(books, short, 999)
+    books.documents.commit([Patch(books.record(broken).path, {"levels": "x"})])
+
+    books.end_day()
+
+    named = [(broken.id, "missing_there", "differs"), (short.id, "amount_differs", "differs")]
+    assert (books.result().unreadable, books.items()) == (1, sorted(named))
 
 
 def test_coins_of_folded_claims_are_not_missed(books: CoinBooks, monkeypatch: pytest.MonkeyPatch) -> None:
