@@ -39,7 +39,6 @@ from shared.users.operator_acts import OwnAccount
 from shared.users.ports import UserNotFound
 from shared.users.roles import ROLES
 
-EMAIL_CHARS_MAX = 320
 PRICE_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,18})?$"
 
 MODEL_NOT_STORED = frozenset({"reason", "id", "price_version", "etag"})
@@ -60,19 +59,6 @@ class UserOut(Answer):
     status = Choice("open", "frozen", "closed", required=True)
     created_at = Time(required=True, allow_none=True)
     balance = fields.Nested(BalanceOut, required=True)
-
-
-class Users(Answer):
-    """Users that a search has found."""
-
-    items = fields.List(fields.Nested(UserOut), required=True)
-    next_cursor = NextCursor()
-
-
-class UsersQuery(Request):
-    """Search for a user by e-mail address."""
-
-    email = Text(length_min=1, length_max=EMAIL_CHARS_MAX, required=True)
 
 
 class RolesIn(Request):
@@ -266,16 +252,6 @@ class AuditQuery(Request):
 
     limit = Limit()
     cursor = Cursor(str)
-
-
-def _only_user(_: Call, page: Any) -> str | None:
-    return page["items"][0].uid if page["items"] else None
-
-
-@routes.get("/admin/users", access=READ_USERS, query=UsersQuery, answer=Users, looks_at=_only_user)
-def users(call: Call) -> Any:
-    """Find the user who signs in with this address."""
-    return page_answer(call.services.operators.users(call.query["email"]))
 
 
 @routes.get("/admin/users/{uid}", access=READ_USERS, answer=UserOut, errors=(UserNotFound,))

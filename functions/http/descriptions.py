@@ -474,7 +474,6 @@ PARAMETERS: Mapping[str, str] = {
     "to": "The moment or day where it ends.",
     "uid": "The user's id.",
     "under_review": "Only payments that wait for an operator, or only those that do not.",
-    "email": "The e-mail address to look for, in any case.",
 }
 """Descriptions of parameters, where a field of the same name means something else."""
 

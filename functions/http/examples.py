@@ -266,7 +266,9 @@ OF_OPERATION: Mapping[str, Any] = {
     "admin_payments_put_package.id": PACKAGE,
     "admin_put_model.If-Match": "*",
     "admin_payments_put_package.If-Match": "*",
-    "admin_users.email": "ann@example.com",
+    "admin_users_users.email": "ann@",
+    "admin_users_users.status": "open",
+    "admin_users_users.cursor": encode_cursor(f"date~1764489600000~{USER}"),
     "admin_crypto_deposits.cursor": encode_cursor("evm:12"),
     "admin_crypto_deposits.state": "review",
     "admin_alerts_alert.id": ALERT,
@@ -317,6 +319,9 @@ OF_NAME: Mapping[str, Any] = {
     "status": "settled",
     "under_review": "true",
     "email": "ann@example.com",
+    "role": "user",
+    "debt": "true",
+    "debt_min": "0.5",
 }
 """Values of parameters by name."""
 

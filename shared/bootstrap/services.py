@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.key_revocation import KeyRevocation
     from shared.sagas.accounts.leaving import Leaving
     from shared.sagas.accounts.operators import Operators
+    from shared.sagas.accounts.user_list import UserList
     from shared.sagas.engine.jobs import Jobs
     from shared.sagas.engine.stored_gauges import StoredGauges
     from shared.sagas.metering.stop_calls import StopCalls
@@ -84,6 +85,13 @@ class Services:
         from shared.sagas.accounts.journal_moves import JournalMoves
 
         return JournalMoves(self.ports.identity(), self.users.audit, self.credits.archiver)
+
+    @part
+    def user_list(self) -> "UserList":
+        """Build the operators' lists of users."""
+        from shared.sagas.accounts.user_list import UserList
+
+        return UserList(self.ports.documents(), self.ports.identity())
 
     @part
     def lookup(self) -> "Lookup":

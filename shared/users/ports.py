@@ -1,6 +1,6 @@
 """Port to an identity provider: verified tokens, users, roles, and the errors of a credential."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,6 +104,11 @@ class AuthUser:
     roles: frozenset[str] = frozenset()
     is_disabled: bool = False
     created_at: Millis | None = None
+    sign_in_ways: tuple[str, ...] = ()
+    """Names of the providers by which the user signs in, such as `password` or `google.com`."""
+    signed_in_at: Millis | None = None
+    tokens_valid_after: Millis | None = None
+    """Time before which refresh tokens were issued that do not count any more."""
 
 
 class DomainLists(Protocol):
@@ -160,12 +165,27 @@ class Identity(Protocol):
         """Return the uids among these (at most 100) whose users exist."""
         ...
 
+    def get_users(self, uids: Collection[Uid]) -> Mapping[Uid, AuthUser]:
+        """Return those among these users (at most 100) who exist, in one round trip."""
+        ...
+
     def with_role(self, role: str) -> Iterator[AuthUser]:
         """Yield all users who hold `role`. The call walks all users: for commands, not for requests."""
         ...
 
     def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
         """Replace the `roles` claim and keep the other claims. Tokens change once refreshed. Raises UserNotFound."""
+        ...
+
+    def sign_out(self, uid: Uid) -> None:
+        """Revoke all refresh tokens of the user. Raises UserNotFound.
+
+        ID tokens end with their life of an hour; calls with `is_fresh` refuse them at once.
+        """
+        ...
+
+    def set_disabled(self, uid: Uid, *, is_disabled: bool) -> None:
+        """Lock the user out of signing in, or let the user in again. Raises UserNotFound."""
         ...
 
     def delete_user(self, uid: Uid) -> None:

@@ -22,6 +22,7 @@ from shared.kernel.events import log_error
 from shared.kernel.ids import Uid
 from shared.kernel.money import Micro
 from shared.users.principal import Principal
+from shared.users.roles import known_roles
 from shared.users.sign_ups import SignUpBook
 
 WRITE_ATTEMPTS_MAX = 5
@@ -44,6 +45,9 @@ class Profile:
     is_email_verified: bool = False
     display_name: str | None = None
     is_anonymous: bool = False
+    roles: frozenset[str] = frozenset()
+    """Roles that the user may have. The login decides which the user has."""
+    is_disabled: bool = False
     created_at: Millis | None = None
     greeted_at: Millis | None = None
     welcome_offer: Micro | None = None
@@ -67,7 +71,7 @@ class Profiles:
     def get(self, uid: Uid) -> Profile | None:
         """Return the user's profile or tombstone; None for a user who has never called the API."""
         document = self._documents.get(_path(uid))
-        return None if document is None else _profile(document)
+        return None if document is None else profile_of(document)
 
     def ensure(self, principal: Principal) -> Profile:
         """Return the profile of a verified caller.
@@ -106,11 +110,19 @@ class Profiles:
         """
         return self._change(uid, "welcome_claimed_at", {})
 
+    def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
+        """Store the roles by which a list of users finds this user. Without an active profile, do nothing."""
+        self._patch(uid, {"roles": sorted(roles)})
+
+    def set_disabled(self, uid: Uid, *, is_disabled: bool) -> None:
+        """Store whether the user is barred from all calls. Without an active profile, do nothing."""
+        self._patch(uid, {"is_disabled": is_disabled})
+
     def erase(self, uid: Uid) -> None:
         """Replace the user's profile, if there is one, by a tombstone. A second call changes nothing."""
         for _ in range(WRITE_ATTEMPTS_MAX):
             document = self._documents.get(_path(uid))
-            if document is not None and _profile(document).is_closed:
+            if document is not None and profile_of(document).is_closed:
                 return
             try:
                 self._documents.commit([self._tombstone(uid, document)])
@@ -126,28 +138,42 @@ class Profiles:
         """
         start = None if after is None else (_path(after),)
         found = self._documents.query(Query(collection="users", limit=limit, after=start))
-        profiles = [profile for profile in map(_readable, found) if profile is not None]
+        profiles = [profile for profile in map(readable_profile, found) if profile is not None]
         return profiles, Uid(found[-1].id) if len(found) == limit else None
+
+    def _patch(self, uid: Uid, fields: Data) -> None:
+        for _ in range(WRITE_ATTEMPTS_MAX):
+            document = self._documents.get(_path(uid))
+            if document is None or document.data["status"] == "closed":
+                return
+            try:
+                self._documents.commit([Patch(document.path, fields, document.version)])
+                return
+            except PreconditionFailed:
+                continue
+        raise PreconditionFailed
 
     def _create(self, principal: Principal) -> Profile:
         data: Data = {
             "uid": principal.uid,
-            "email": principal.email,
+            "email": stored_address(principal.email),
             "email_verified": principal.is_email_verified,
             "display_name": principal.name,
             "is_anonymous": principal.is_anonymous,
             "status": "active",
             "created_at": to_datetime(self._clock.now()),
         }
+        if principal.roles:
+            data = {**data, "roles": sorted(principal.roles)}
         version = self._documents.commit([Create(_path(principal.uid), data)])[0]
-        return _profile(Document(path=_path(principal.uid), data=data, version=version))
+        return profile_of(Document(path=_path(principal.uid), data=data, version=version))
 
     def _refresh(self, document: Document, principal: Principal) -> Profile:
-        profile = _profile(document)
+        profile = profile_of(document)
         news = {} if profile.is_closed or principal.auth != "firebase" else _news(profile, principal)
         if news:
             self._documents.commit([Patch(document.path, news, document.version)])
-        return _profile(Document(path=document.path, data={**document.data, **news}, version=document.version))
+        return profile_of(Document(path=document.path, data={**document.data, **news}, version=document.version))
 
     def _change(
         self, uid: Uid, stamp: str, fields: Data, beside: Callable[[Document], Sequence[Write]] = lambda _: ()
@@ -177,6 +203,11 @@ class Profiles:
         return Create(_path(uid), data) if document is None else Put(_path(uid), data, document.version)
 
 
+def stored_address(email: str | None) -> str | None:
+    """Return an e-mail address as profiles have it, so that lists of users find it by its beginning."""
+    return None if email is None else email.strip().lower()
+
+
 def _path(uid: Uid) -> str:
     return f"users/{uid}"
 
@@ -184,26 +215,30 @@ def _path(uid: Uid) -> str:
 def _news(profile: Profile, principal: Principal) -> dict[str, Value]:
     """Return the fields that the token knows better. An older token may know less, so no field becomes empty again."""
     news: dict[str, Value] = {}
-    if principal.email is not None and principal.email != profile.email:
-        news |= {"email": principal.email, "email_verified": principal.is_email_verified}
+    address = stored_address(principal.email)
+    if address is not None and address != profile.email:
+        news |= {"email": address, "email_verified": principal.is_email_verified}
     elif principal.is_email_verified and not profile.is_email_verified:
         news["email_verified"] = True
     if principal.name is not None and principal.name != profile.display_name:
         news["display_name"] = principal.name
     if profile.is_anonymous and not principal.is_anonymous:
         news["is_anonymous"] = False
+    if not principal.roles <= profile.roles:
+        news["roles"] = sorted(principal.roles | profile.roles)
     return news
 
 
-def _readable(document: Document) -> Profile | None:
+def readable_profile(document: Document) -> Profile | None:
+    """Return the profile, or None for a profile that this release cannot read, which is logged."""
     try:
-        return _profile(document)
+        return profile_of(document)
     except Exception as error:  # noqa: BLE001  # one broken profile must not hide all others
         log_error("profile_not_readable", error, uid=document.id)
         return None
 
 
-def _profile(document: Document) -> Profile:
+def profile_of(document: Document) -> Profile:
     """Return the profile in this document. Fields that an earlier release did not store have their defaults."""
     data = cast("Mapping[str, str | None]", document.data)
     offer = document.data.get("welcome_offer")
@@ -214,6 +249,8 @@ def _profile(document: Document) -> Profile:
         is_email_verified=document.data.get("email_verified") is True,
         display_name=data.get("display_name"),
         is_anonymous=document.data.get("is_anonymous") is True,
+        roles=known_roles(document.data.get("roles")),
+        is_disabled=document.data.get("is_disabled") is True,
         created_at=_millis(document.data.get("created_at")),
         greeted_at=_millis(document.data.get("greeted_at")),
         welcome_offer=Micro(offer) if isinstance(offer, int) else None,

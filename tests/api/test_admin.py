@@ -32,11 +32,13 @@ def test_only_admins_act(world, alice, method, path, body, role):
 
 
 def test_a_user_is_found_by_address(admin, alice):
-    (found,) = admin.get("/admin/users?email=ALICE@example.com").json["items"]
+    (row,) = admin.get("/admin/users?email=ALICE@example.com").json["items"]
+    found = admin.get(f"/admin/users/{alice.uid}").json
 
     assert (found["uid"], found["email"], found["status"]) == (alice.uid, "alice@example.com", "open")
     assert (found["roles"], found["disabled"], found["balance"]["available"]) == ([], False, "10")
-    assert admin.get(f"/admin/users/{alice.uid}").json == found
+    assert {**row, "balance": 0} == {**found, "balance": 0}
+    assert row["balance"].items() <= found["balance"].items()
     assert admin.get("/admin/users?email=nobody@example.com").json == {"items": [], "next_cursor": None}
 
 

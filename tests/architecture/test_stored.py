@@ -56,6 +56,7 @@ from shared.sagas.payments.checkout import PackageOrder
 from shared.sagas.payments.crypto_desk import DepositFilter
 from shared.sagas.payments.refunds import RefundAsked
 from shared.users.api_keys import KeyWanted
+from shared.users.user_queries import UserFilter
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, unused
 from tests.support.live import collection_of
@@ -87,7 +88,7 @@ HOT = {
     "turns",
 }
 """Written with every spending call: each index of theirs costs at every write, so each is there for a query."""
-QUERY_BUILDERS = {"Query", "owner_query"}
+QUERY_BUILDERS = {"Query", "owner_query", "user_query"}
 """What makes a query."""
 ONLY_OLD = {"agent_tasks/*/files", "image_asks"}
 """Kinds that earlier releases wrote, and that ours still reads."""
@@ -217,6 +218,7 @@ def _live(services):
     services.operators.first_admin("root@example.com", is_forced=True)
     admin = services.ports.identity().verify(services.ports.identity().token(root.uid))
     services.operators.put_model(admin, "m1", _model())
+    _list_users(services)
 
     user = services.ports.identity().verify(
         services.ports.identity().token(services.ports.identity().sign_up("ann@shop.example"))
@@ -239,6 +241,18 @@ def _live(services):
     _migrate(services)
     _know_a_certificate(services)
     _leave(services, user.uid)
+
+
+def _list_users(services):
+    for wanted in (
+        UserFilter(),
+        UserFilter(email="a"),
+        UserFilter(role="admin"),
+        UserFilter(status="closed"),
+        UserFilter(status="frozen"),
+        UserFilter(is_in_debt=True),
+    ):
+        services.user_list.page(wanted, cursor=None, limit=1)
 
 
 def _rotate(fleet):

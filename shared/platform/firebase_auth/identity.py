@@ -100,12 +100,16 @@ class FirebaseIdentity:
 
     def existing(self, uids: Collection[Uid]) -> frozenset[Uid]:
         """Return the uids among these (at most 100) whose users exist; see `Identity.existing`."""
+        return frozenset(self.get_users(uids))
+
+    def get_users(self, uids: Collection[Uid]) -> Mapping[Uid, AuthUser]:
+        """Return those among these users (at most 100) who exist; see `Identity.get_users`."""
         if not uids:
-            return frozenset()
+            return {}
         wanted = [auth.UidIdentifier(uid) for uid in uids]
         with _translated():
             found = [directory.get_users(wanted).users for directory in self._directories]
-        return frozenset(Uid(user.uid) for users in found for user in users)
+        return {Uid(record.uid): _user(record) for records in found for record in records}
 
     def with_role(self, role: str) -> Iterator[AuthUser]:
         """Yield all users who hold `role`; see `Identity.with_role`."""
@@ -124,6 +128,16 @@ class FirebaseIdentity:
         too_many = InvalidValue("roles", "must fit beside the user's other custom claims")
         with _translated(malformed=too_many):
             directory.set_custom_user_claims(uid, {**claims, "roles": sorted(roles)})
+
+    def sign_out(self, uid: Uid) -> None:
+        """Revoke all refresh tokens of the user; see `Identity.sign_out`."""
+        with _translated():
+            self._found(uid)[0].revoke_refresh_tokens(uid)
+
+    def set_disabled(self, uid: Uid, *, is_disabled: bool) -> None:
+        """Lock the user out of signing in, or let the user in again; see `Identity.set_disabled`."""
+        with _translated():
+            self._found(uid)[0].update_user(uid, disabled=is_disabled)
 
     def delete_user(self, uid: Uid) -> None:
         """Remove the user; see `Identity.delete_user`."""
@@ -289,6 +303,9 @@ def _user(record: Any) -> AuthUser:
         roles=known_roles((record.custom_claims or {}).get("roles")),
         is_disabled=bool(record.disabled),
         created_at=record.user_metadata.creation_timestamp,
+        sign_in_ways=tuple(sorted(way.provider_id for way in record.provider_data or ())),
+        signed_in_at=record.user_metadata.last_sign_in_timestamp,
+        tokens_valid_after=record.tokens_valid_after_timestamp,
     )
 
 

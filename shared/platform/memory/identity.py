@@ -120,8 +120,7 @@ class MemoryIdentity:
 
     def disable(self, uid: Uid, *, is_disabled: bool = True) -> None:
         """Lock the user out of signing in, or let the user in again."""
-        with self._lock:
-            self._users[uid] = replace(self._users[uid], is_disabled=is_disabled)
+        self.set_disabled(uid, is_disabled=is_disabled)
 
     def claims(self, uid: Uid) -> Mapping[str, object]:
         """Return the user's custom claims."""
@@ -174,6 +173,10 @@ class MemoryIdentity:
         """Return the uids among these (at most 100) whose users exist; see `Identity.existing`."""
         return frozenset(uid for uid in uids if uid in self._users)
 
+    def get_users(self, uids: Collection[Uid]) -> Mapping[Uid, AuthUser]:
+        """Return those among these users (at most 100) who exist; see `Identity.get_users`."""
+        return {uid: self._users[uid] for uid in uids if uid in self._users}
+
     def with_role(self, role: str) -> Iterator[AuthUser]:
         """Yield all users who hold `role`; see `Identity.with_role`."""
         with self._lock:
@@ -183,10 +186,26 @@ class MemoryIdentity:
     def set_roles(self, uid: Uid, roles: frozenset[str]) -> None:
         """Replace the `roles` claim and keep the other claims; see `Identity.set_roles`."""
         with self._lock:
-            if uid not in self._users:
-                raise UserNotFound
+            self._require(uid)
             self._claims[uid] = {**self._claims[uid], "roles": sorted(roles)}
             self._users[uid] = replace(self._users[uid], roles=roles)
+
+    def sign_out(self, uid: Uid) -> None:
+        """Revoke all refresh tokens of the user; see `Identity.sign_out`."""
+        with self._lock:
+            self._require(uid)
+            self._revoked[uid] = self._clock.now()
+            self._users[uid] = replace(self._users[uid], tokens_valid_after=self._clock.now())
+
+    def set_disabled(self, uid: Uid, *, is_disabled: bool) -> None:
+        """Lock the user out of signing in, or let the user in again; see `Identity.set_disabled`."""
+        with self._lock:
+            self._require(uid)
+            self._users[uid] = replace(self._users[uid], is_disabled=is_disabled)
+
+    def _require(self, uid: Uid) -> None:
+        if uid not in self._users:
+            raise UserNotFound
 
     def delete_user(self, uid: Uid) -> None:
         """Remove the user; see `Identity.delete_user`."""

@@ -8,6 +8,7 @@ from shared.kernel.clock import Clock
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountClosed
 from shared.ledger.ledger import Ledger
+from shared.users.logins import LoginDisabled
 from shared.users.principal import Principal
 from shared.users.profiles import Profile, Profiles
 
@@ -38,13 +39,18 @@ class FirstSight:
         self._seen: OrderedDict[tuple[Uid, str], _SeenCaller] = OrderedDict()
 
     def see(self, principal: Principal) -> Profile:
-        """Return the caller's profile, with an open account. If the user has left, always raises AccountClosed."""
+        """Return the caller's profile, with an open account.
+
+        Raises AccountClosed, always, if the user has left, and LoginDisabled if an operator has barred the user.
+        """
         seen = self._last_seen(principal)
         if seen is not None and _says_the_same(seen.principal, principal) and self._clock.monotonic() < seen.until:
             return seen.profile
         profile = self._profiles.ensure(principal)
         if profile.is_closed:
             raise AccountClosed
+        if profile.is_disabled:
+            raise LoginDisabled
         if seen is None:
             self._ledger.open(principal.uid)
         self._remember(principal, profile)

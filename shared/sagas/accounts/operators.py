@@ -85,11 +85,6 @@ class Operators:
         self._put_model = put_model
         self._check = AdminCheck(identity)
 
-    def users(self, email: str) -> list[UserView]:
-        """Return the user who signs in with this address: none or one."""
-        found = self._identity.find_by_email(email)
-        return [] if found is None else [self._view(found.uid, found, self._profiles.get(found.uid))]
-
     def user(self, uid: Uid) -> UserView:
         """Return one user, also a user who has left. Raises UserNotFound."""
         if not is_uid(uid):
@@ -117,6 +112,7 @@ class Operators:
         before = {"roles": sorted(self._existing_login(uid).roles)}
         with self._audit.recording(actor.uid, "set_roles", uid, reason=reason, before=before) as act:
             self._identity.set_roles(uid, wanted)
+            self._profiles.set_roles(uid, wanted)
             act.after = {"roles": sorted(wanted)}
         return self.user(uid)
 
@@ -227,6 +223,7 @@ class Operators:
         reason = "forced" if is_forced else None
         with self._audit.recording(COMMAND, "set_roles", user.uid, reason=reason, before=before) as act:
             self._identity.set_roles(user.uid, roles)
+            self._profiles.set_roles(user.uid, roles)
             act.after = {"roles": sorted(roles)}
         return user.uid
 
