@@ -21,6 +21,7 @@ from shared.kernel.errors import DomainError, Forbidden, IdempotencyMismatch, St
 from shared.ledger.errors import AccountClosed, Contended, IntegrityFailed, UnknownKey
 from shared.users import ports
 from shared.users.key_lookup import ApiKeyExpired, ApiKeyInvalid
+from shared.users.logins import LoginDisabled
 
 SERVER = "../.."
 """Address relative to this document, so that the address is right under any prefix (RFC 3986, 5.2)."""
@@ -34,6 +35,7 @@ BY_TOKEN: tuple[type[DomainError], ...] = (
     ports.IdentityUnavailable,
     Forbidden,
     AccountClosed,
+    LoginDisabled,
 )
 BY_KEY: tuple[type[DomainError], ...] = (ApiKeyInvalid, ApiKeyExpired, ScopeMissing)
 BY_STORE: tuple[type[DomainError], ...] = (StoreUnavailable, OutcomeUnknown, Contended, UnknownKey, IntegrityFailed)

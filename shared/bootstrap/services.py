@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.sagas.accounts.journal_moves import JournalMoves
     from shared.sagas.accounts.key_revocation import KeyRevocation
     from shared.sagas.accounts.leaving import Leaving
+    from shared.sagas.accounts.login_acts import LoginActs
     from shared.sagas.accounts.operators import Operators
     from shared.sagas.accounts.user_list import UserList
     from shared.sagas.engine.jobs import Jobs
@@ -85,6 +86,13 @@ class Services:
         from shared.sagas.accounts.journal_moves import JournalMoves
 
         return JournalMoves(self.ports.identity(), self.users.audit, self.credits.archiver)
+
+    @part
+    def login_acts(self) -> "LoginActs":
+        """Build the operators' acts on logins."""
+        from shared.sagas.accounts.login_acts import LoginActs
+
+        return LoginActs(self.ports.identity(), self.users.profiles, self.users.first_sight, self.users.audit)
 
     @part
     def user_list(self) -> "UserList":

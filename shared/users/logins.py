@@ -29,12 +29,14 @@ LOGINS_MAX = 10_000
 
 
 class LoginDisabled(Unauthenticated):
-    """The login of the owner of this API key or work is disabled or deleted."""
+    """The login of the caller, or of the owner of this API key or work, is disabled or deleted."""
 
     code = "login_disabled"
 
     def __init__(self) -> None:
-        super().__init__("The login of this API key's owner is disabled or deleted. Enable it, or use another key.")
+        super().__init__(
+            "This login, or that of the API key's owner, is disabled or deleted. Ask for it to be enabled."
+        )
 
 
 @dataclass(frozen=True, slots=True)

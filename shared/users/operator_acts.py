@@ -1,6 +1,6 @@
 """Rules of operators' acts: the actor is an admin now, and nobody favours their own account."""
 
-from shared.kernel.errors import Forbidden
+from shared.kernel.errors import Forbidden, InvalidValue
 from shared.kernel.ids import Uid
 from shared.users.ports import Identity, UserNotFound
 from shared.users.principal import Principal
@@ -40,6 +40,13 @@ def require_another(actor: Principal, uid: Uid) -> None:
     """Raise OwnAccount if the actor would act on their own account."""
     if actor.uid == uid:
         raise OwnAccount
+
+
+def required_reason(reason: str) -> str:
+    """Return the reason of an act, without blanks around. Raises InvalidValue for an empty reason."""
+    if not reason.strip():
+        raise InvalidValue("reason", "must say why")
+    return reason.strip()
 
 
 def told(note: str) -> str:

@@ -19,7 +19,7 @@ from shared.ledger.receipts import AmountReceipt
 from shared.ledger.redactions import Progress
 from shared.ledger.views import Balance
 from shared.users.audit import AuditRecord, AuditTrail
-from shared.users.operator_acts import AdminCheck, require_another, told
+from shared.users.operator_acts import AdminCheck, require_another, required_reason, told
 from shared.users.ports import AuthUser, Identity, UserNotFound
 from shared.users.principal import Principal
 from shared.users.profiles import Profile, Profiles
@@ -135,7 +135,7 @@ class Operators:
         ledger's errors. The refusal of the actor's own account is recorded, too.
         """
         self._check.require_admin(actor)
-        why = _required(reason)
+        why = required_reason(reason)
         if amount == 0:
             raise InvalidValue("amount", "must not be zero")
         before = self._balances(self.user(uid).balance)
@@ -163,7 +163,7 @@ class Operators:
     def freeze(self, actor: Principal, uid: Uid, reason: str, *, note_to_user: str = "") -> UserView:
         """Stop the user's spending, and return the user. Raises UserNotFound, AccountClosed."""
         self._check.require_admin(actor)
-        why = _required(reason)
+        why = required_reason(reason)
         operation = operation_id("freeze", new_id("act"))
         note, told = note_to_user.strip(), about("adjustment")
         command = Freeze(operation=operation, fingerprint="freeze", note=note, about=told)
@@ -172,7 +172,7 @@ class Operators:
     def unfreeze(self, actor: Principal, uid: Uid, reason: str, *, note_to_user: str = "") -> UserView:
         """Let another user spend again, and return the user. Raises OwnAccount, UserNotFound, AccountClosed."""
         self._check.require_admin(actor)
-        why = _required(reason)
+        why = required_reason(reason)
         operation = operation_id("unfreeze", new_id("act"))
         note, told = note_to_user.strip(), about("adjustment")
         command = Unfreeze(operation=operation, fingerprint="unfreeze", note=note, about=told)
@@ -183,7 +183,7 @@ class Operators:
         UserNotFound, and the errors of `EntryRedactor.redact`.
         """
         self._check.require_admin(actor)
-        why = _required(reason)
+        why = required_reason(reason)
         self.user(uid)
         name = f"redact:{uid}:{seq}"
         with self._audit.recording(actor.uid, "redact_entry", uid, reason=why, operation=name) as act:
@@ -268,9 +268,3 @@ class Operators:
         """Return the balance as decimal strings of credits."""
         amounts = {"available": balance.available, "held": balance.held, "debt": balance.debt}
         return {name: format_credits(amount) for name, amount in amounts.items()}
-
-
-def _required(reason: str) -> str:
-    if not reason.strip():
-        raise InvalidValue("reason", "must say why")
-    return reason.strip()
