@@ -14,6 +14,7 @@ from functions.http.fields import (
     Flag,
     Items,
     Limit,
+    Moment,
     NextCursor,
     ReadOnly,
     Request,
@@ -34,7 +35,7 @@ from shared.kernel.expected import VersionChanged, tag_of
 from shared.kernel.ids import Uid
 from shared.ledger.errors import AccountFrozen, InsufficientCredits, LimitReached
 from shared.sagas.accounts.operators import OwnRole
-from shared.users.audit import REASON_MAX
+from shared.users.audit import REASON_MAX, AuditFilter
 from shared.users.operator_acts import OwnAccount
 from shared.users.ports import UserNotFound
 from shared.users.roles import ROLES
@@ -43,7 +44,14 @@ PRICE_PATTERN = r"^(0|[1-9][0-9]{0,8})(\.[0-9]{1,18})?$"
 
 MODEL_NOT_STORED = frozenset({"reason", "id", "price_version", "etag"})
 
+TARGET_CHARS_MAX = 320
+
 routes = Routes("admin")
+
+
+def told(text: str) -> dict[str, str]:
+    """Return the metadata of a field with this description."""
+    return {"description": text}
 
 
 class UserOut(Answer):
@@ -248,10 +256,22 @@ class Audit(Answer):
 
 
 class AuditQuery(Request):
-    """Filter and page of the audit trail."""
+    """Filter and page of the audit trail; all conditions hold at once. `from` is inclusive, `to` is exclusive."""
 
     limit = Limit()
     cursor = Cursor(str)
+    actor = Text(
+        length_min=1, length_max=TARGET_CHARS_MAX, load_default=None, metadata=told("The uid of the operator.")
+    )
+    act = Text(length_min=1, length_max=TARGET_CHARS_MAX, load_default=None, metadata=told("The act, such as `look`."))
+    target = Text(
+        length_min=1,
+        length_max=TARGET_CHARS_MAX,
+        load_default=None,
+        metadata=told("The id of the user, model, payment or alert."),
+    )
+    first = Moment(data_key="from")
+    last = Moment(data_key="to")
 
 
 @routes.get("/admin/users/{uid}", access=READ_USERS, answer=UserOut, errors=(UserNotFound,))
@@ -361,8 +381,9 @@ def put_model(call: Call) -> Any:
 
 @routes.get("/admin/audit", access=READ_AUDIT, query=AuditQuery, answer=Audit, errors=(InvalidValue,))
 def audit(call: Call) -> Any:
-    """List the operators' acts, newest first."""
-    page = call.services.operators.audit(call.query["cursor"], call.query["limit"])
+    """List the operators' acts and looks, newest first. A page by time may be short and have a next page."""
+    wanted = AuditFilter(**{name: call.query[name] for name in ("actor", "act", "target", "first", "last")})
+    page = call.services.operators.audit(call.query["cursor"], call.query["limit"], wanted)
     return page_answer(page.items, page.next_cursor)
 
 

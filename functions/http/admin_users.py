@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import fields
 
+from functions.http.admin import told
 from functions.http.fields import (
     Amount,
     Answer,
@@ -28,11 +29,6 @@ EMAIL_CHARS_MAX = 320
 UID_CHARS_MAX = 128
 
 routes = Routes("admin_users")
-
-
-def told(text: str) -> dict[str, str]:
-    """Return the metadata of a field with this description."""
-    return {"description": text}
 
 
 class ShownBalanceOut(Answer):

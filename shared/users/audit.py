@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, cast
 
-from shared.kernel.clock import Clock, Millis, from_datetime, to_datetime
-from shared.kernel.documents import Create, Data, Document, Documents, Patch, Query, Value
+from shared.kernel.clock import MINUTE, Clock, Millis, from_datetime, to_datetime
+from shared.kernel.documents import Create, Data, Document, Documents, Patch, Query, Value, Where
 from shared.kernel.errors import DomainError, InvalidValue, Unavailable
 from shared.kernel.ids import is_safe_id, new_id
 from shared.kernel.money import format_credits
@@ -18,6 +18,9 @@ REASON_MAX = 500
 CORRECTION = "adjust"
 """Act that corrects a balance. Its changes are amounts."""
 END_OF_TIME: Millis = 9_999_999_999_999
+
+LOOK_WINDOW: Millis = 10 * MINUTE
+"""Time in which all looks of an operator at a user with the same reason are one record."""
 
 State = Literal["begun", "done", "refused"]
 
@@ -42,6 +45,20 @@ class AuditRecord:
     code: str | None = None
     operation: str | None = None
     completed_at: Millis | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Conditions on records, which hold all at once; None: no condition. `first` is inclusive, `last` exclusive."""
+
+    actor: str | None = None
+    act: str | None = None
+    target: str | None = None
+    first: Millis | None = None
+    last: Millis | None = None
+
+
+ALL_RECORDS = AuditFilter()
 
 
 @dataclass(slots=True)
@@ -89,14 +106,28 @@ class AuditTrail:
             raise
         self._end(path, {"state": "done", "before": doing.before, "after": doing.after})
 
-    def page(self, *, cursor: str | None, limit: int) -> Page[AuditRecord]:
-        """Return at most `limit` records, newest first. Raises InvalidValue for a cursor that no page gave."""
+    def page(self, *, cursor: str | None, limit: int, wanted: AuditFilter = ALL_RECORDS) -> Page[AuditRecord]:
+        """Return at most `limit` records that meet the conditions, newest first. Raises InvalidValue for a cursor that
+        no page gave.
+
+        The record of a look has its place at the beginning of the look's window. So a page by time may be short.
+        """
         if cursor is not None and not is_safe_id(cursor):
             raise InvalidValue("cursor", "is not one of ours")
         size = max(1, min(limit, AUDIT_PAGE_MAX))
         after = None if cursor is None else (f"audit/{cursor}",)
-        found = self._documents.query(Query(collection="audit", limit=size + 1, after=after))
-        return page_of([*map(_record, found)], size, lambda each: each.id)
+        named = {"actor": wanted.actor, "act": wanted.act, "target": wanted.target}
+        query = Query(
+            collection="audit",
+            where=tuple(Where(name, "==", value) for name, value in named.items() if value is not None),
+            id_from=None if wanted.last is None else f"{max(0, END_OF_TIME - wanted.last + 1):013d}",
+            id_to=None if wanted.first is None else f"{END_OF_TIME - wanted.first + LOOK_WINDOW:013d}~",
+            limit=size + 1,
+            after=after,
+        )
+        page = page_of([*map(_record, self._documents.query(query))], size, lambda each: each.id)
+        items = tuple(each for each in page.items if _is_within(each.at, wanted))
+        return Page(items=items, next_cursor=page.next_cursor)
 
     def _begin(
         self, actor: str, act: str, target: str, reason: str | None, before: Data | None, operation: str | None
@@ -122,6 +153,10 @@ class AuditTrail:
 
     def _end(self, path: str, fields: Mapping[str, Value]) -> None:
         self._documents.commit([Patch(path, {**fields, "completed_at": to_datetime(self._clock.now())})])
+
+
+def _is_within(at: Millis, wanted: AuditFilter) -> bool:
+    return (wanted.first is None or at >= wanted.first) and (wanted.last is None or at < wanted.last)
 
 
 def _reason(reason: str | None) -> str | None:

@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from shared.kernel.clock import MINUTE, Clock, Millis, to_datetime
+from shared.kernel.clock import Clock, Millis, to_datetime
 from shared.kernel.documents import Create, Data, Document, Documents, Patch, PreconditionFailed, StoreUnavailable
 from shared.kernel.ids import Uid, derived_id
-from shared.users.audit import END_OF_TIME
+from shared.users.audit import END_OF_TIME, LOOK_WINDOW
 
 LOOK = "look"
 """Act of a look in the audit trail. The target is the user, or MANY."""
 MANY = "many"
 """Target of a look at a list with data of several users."""
-LOOK_WINDOW: Millis = 10 * MINUTE
-"""Time in which all looks of an operator at a user with the same reason are one record."""
 LOOKS_REMEMBERED_MAX = 1_000
 WRITE_ATTEMPTS_MAX = 5
 

@@ -56,6 +56,7 @@ from shared.sagas.payments.checkout import PackageOrder
 from shared.sagas.payments.crypto_desk import DepositFilter
 from shared.sagas.payments.refunds import RefundAsked
 from shared.users.api_keys import KeyWanted
+from shared.users.audit import AuditFilter
 from shared.users.user_queries import UserFilter
 from tests.rules.table import COLLECTIONS, SERVER_ONLY
 from tests.support.indexes import IndexCheckedDocuments, Indexes, unused
@@ -244,6 +245,8 @@ def _live(services):
 
 
 def _list_users(services):
+    for named in ({}, {"actor": "a"}, {"actor": "a", "act": "look", "target": "b", "first": 0, "last": 1}):
+        services.operators.audit(None, 1, AuditFilter(**named))
     for wanted in (
         UserFilter(),
         UserFilter(email="a"),

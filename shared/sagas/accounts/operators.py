@@ -18,7 +18,7 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.receipts import AmountReceipt
 from shared.ledger.redactions import Progress
 from shared.ledger.views import Balance
-from shared.users.audit import AuditRecord, AuditTrail
+from shared.users.audit import ALL_RECORDS, AuditFilter, AuditRecord, AuditTrail
 from shared.users.operator_acts import AdminCheck, require_another, required_reason, told
 from shared.users.ports import AuthUser, Identity, UserNotFound
 from shared.users.principal import Principal
@@ -94,9 +94,9 @@ class Operators:
             raise UserNotFound
         return self._view(uid, login, profile)
 
-    def audit(self, cursor: str | None, limit: int) -> Page[AuditRecord]:
-        """Return the operators' acts, newest first."""
-        return self._audit.page(cursor=cursor, limit=limit)
+    def audit(self, cursor: str | None, limit: int, wanted: AuditFilter = ALL_RECORDS) -> Page[AuditRecord]:
+        """Return the operators' acts and looks that meet the conditions, newest first."""
+        return self._audit.page(cursor=cursor, limit=limit, wanted=wanted)
 
     def set_roles(self, actor: Principal, uid: Uid, roles: frozenset[str], reason: str | None = None) -> UserView:
         """Replace the roles of another user, and return the user.

@@ -8,8 +8,8 @@ from shared.kernel.documents import StoreUnavailable
 from shared.kernel.ids import Uid
 from shared.platform.memory.clock import ManualClock
 from shared.platform.memory.documents import MemoryDocuments
-from shared.users.audit import AuditTrail
-from shared.users.looks import LOOK_WINDOW, Looks
+from shared.users.audit import LOOK_WINDOW, AuditTrail
+from shared.users.looks import Looks
 from tests.support.faults import FaultyDocuments
 
 OTTO, ALICE = Uid("otto"), Uid("alice")
