@@ -12,6 +12,7 @@ from functions.http.routes import READ, Call, Routes
 from shared.kernel.clock import to_datetime
 from shared.kernel.documents import PreconditionFailed
 from shared.kernel.errors import InvalidValue
+from shared.kernel.ids import Uid
 from shared.ledger.series import BUCKETS, Period, grouped, period, series
 from shared.ledger.usage import MOVES, Amounts, Day, summed
 
@@ -138,7 +139,7 @@ class ModelsAnalytics(Analytics):
 )
 def of_credits(call: Call) -> Any:
     """Show the caller's spent and received credits by day or month, kind of use and API key, exact to the journal."""
-    return _answer(call, _figures)
+    return credits_analytics(call, call.uid)
 
 
 @routes.get(
@@ -150,12 +151,17 @@ def of_credits(call: Call) -> Any:
 )
 def of_models(call: Call) -> Any:
     """Show the caller's use and cost of each model by day or month, exact to the journal."""
-    return _answer(call, _model_figures)
+    return _answer(call, call.uid, _model_figures)
 
 
-def _answer(call: Call, figures: Any) -> Mapping[str, Any]:
+def credits_analytics(call: Call, uid: Uid) -> Mapping[str, Any]:
+    """Return the figures of a user's credits that the query of the call asks for."""
+    return _answer(call, uid, _figures)
+
+
+def _answer(call: Call, uid: Uid, figures: Any) -> Mapping[str, Any]:
     asked = _period_of(call)
-    report = call.services.credits.analytics.report(call.uid, asked.first.isoformat(), asked.last.isoformat())
+    report = call.services.credits.analytics.report(uid, asked.first.isoformat(), asked.last.isoformat())
     buckets = series(report.days, asked, call.query["bucket"])
     return {
         "start": asked.first.isoformat(),

@@ -9,6 +9,7 @@ from functions.http.fields import Amount, Answer, Choice, Credits, Items, NextCu
 from functions.http.routes import MEMBER, Call, Routes
 from shared.kernel.clock import Millis, parse_rfc3339
 from shared.kernel.errors import InvalidValue
+from shared.kernel.ids import Uid
 from shared.users.api_keys import (
     NAME_CHARACTERS_MAX,
     PREFIX,
@@ -116,9 +117,14 @@ def create(call: Call) -> Any:
 @routes.get("/api-keys", access=MEMBER, answer=KeysOut)
 def api_keys(call: Call) -> Any:
     """List the caller's API keys, newest first, with the used part of each cap."""
-    keys: Sequence[ApiKey] = call.services.users.api_keys.of(call.uid)
-    used = call.services.users.key_budgets.used(call.uid, keys)
-    return page_answer([_shown(key, call, used) for key in keys])
+    return page_answer(shown_keys(call, call.uid))
+
+
+def shown_keys(call: Call, uid: Uid) -> list[dict[str, Any]]:
+    """Return a user's keys as an answer shows them, newest first."""
+    keys: Sequence[ApiKey] = call.services.users.api_keys.of(uid)
+    used = call.services.users.key_budgets.used(uid, keys)
+    return [_shown(key, call, used) for key in keys]
 
 
 @routes.delete("/api-keys/{id}", access=MEMBER, errors=(KeyNotFound,))

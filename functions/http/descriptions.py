@@ -8,6 +8,7 @@ from functions.http import (
     figure_descriptions,
     search_descriptions,
     status_descriptions,
+    user_view_descriptions,
 )
 from shared.payments.providers import PROVIDERS
 from shared.sagas.agents.toolbox import scopes_in_words
@@ -180,6 +181,7 @@ BY_SCHEMA: Mapping[str, str] = {
     **alert_descriptions.BY_SCHEMA,
     **figure_descriptions.BY_SCHEMA,
     **search_descriptions.BY_SCHEMA,
+    **user_view_descriptions.BY_SCHEMA,
     **status_descriptions.BY_SCHEMA,
 }
 """Descriptions of `Schema.field`; they win over those by name."""
