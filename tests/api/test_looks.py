@@ -23,7 +23,6 @@ WITHOUT_USERS = {
     "/v1/admin/sign-ups",
     "/v1/admin/packages",
     "/v1/admin/packages/{id}",
-    "/v1/admin/sign-ups",
     "/v1/payments/analytics",
 }
 """Operators' routes that show no user's data."""
