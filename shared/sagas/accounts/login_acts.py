@@ -33,7 +33,7 @@ class LoginActs:
     def disable(self, actor: Principal, uid: Uid, reason: str) -> None:
         """Lock another user's login, and refuse all calls of the user and of their API keys within seconds.
 
-        Work in the background ends when it next asks for its authority; holds run out. Raises OwnAccount, UserNotFound.
+        Background work ends at the next check of authority; holds run out. Raises OwnAccount, UserNotFound.
         """
         self._check.require_admin(actor)
         why = required_reason(reason)

@@ -14,7 +14,7 @@ from shared.users.user_queries import NO_DEBT, UserFilter, source_of, user_query
 
 USERS_PAGE_MAX = 100
 CANDIDATES_MAX = 100
-"""Most users that are looked at for a page. A page may have fewer users, or none, and a next page."""
+"""Most users that are read for a page. A page may have fewer users, or none, and a next page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def _shown(account: Document | None) -> ShownBalance:
 
 
 def _meets(row: UserRow, wanted: UserFilter) -> bool:
-    """Return True if the row meets all conditions that its query has not decided."""
+    """Return True if the row meets all conditions."""
     debt = 0 if row.balance.debt == NO_DEBT else parse_credits(row.balance.debt)
     address = (wanted.email or "").strip().lower()
     seen_at = row.seen_at
