@@ -204,8 +204,12 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
+    """Return the ways to sign in to a route; none if anybody may call the route.
+
+    A route that anybody reaches, and that checks the token by itself, says so by its error.
+    """
     by_key: list[dict[str, list[str]]] = [{"api_key": [*sorted(route.scopes)]}] if route.scopes else []
-    return [] if route.access.is_public else [{"firebase": []}, *by_key]
+    return [] if route.access.is_public and ports.Unauthenticated not in route.errors else [{"firebase": []}, *by_key]
 
 
 def _parameters(route: Route) -> list[Any]:

@@ -49,6 +49,8 @@ NEVER_ANSWERED_WITH_SUCCESS = {
     "payments_payer_page_change": "The example payment has no page for its payer: 404.",
     "payments_refund_address": "Only coins go back to an address, and the example payment came otherwise: 409.",
     "payments_put_refund_address": "Only coins go back to an address, and the example payment came otherwise: 409.",
+    "admin_archives_archive": "The newest entries of the example's account wait for the log: 409.",
+    "admin_archives_unarchive": "Nothing is archived on a fresh laptop: 409.",
     "admin_crypto_assign": "No coins came on a fresh laptop: 404.",
     "admin_crypto_ignore": "No coins came on a fresh laptop: 404.",
     "admin_payments_payout_sent": "Only coins go back from a wallet, and the example payment came otherwise: 404.",
