@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields
 
-from functions.http.admin import told
+from functions.http.admin import UserOut, told
 from functions.http.fields import (
     Amount,
     Answer,
@@ -16,7 +16,6 @@ from functions.http.fields import (
     NextCursor,
     Request,
     Text,
-    Time,
     page_answer,
 )
 from functions.http.routes import READ_USERS, Call, Routes
@@ -40,18 +39,9 @@ class ShownBalanceOut(Answer):
     debt = Credits(required=True)
 
 
-class UserRowOut(Answer):
+class UserRowOut(UserOut):
     """User in a list."""
 
-    uid = fields.String(required=True)
-    email = fields.String(required=True, allow_none=True)
-    display_name = fields.String(required=True, allow_none=True)
-    roles = fields.Function(
-        lambda user: sorted(user.roles), required=True, metadata={"type": "array", "items": {"type": "string"}}
-    )
-    disabled = fields.Boolean(required=True, attribute="is_disabled")
-    status = Choice("open", "frozen", "closed", required=True)
-    created_at = Time(required=True, allow_none=True)
     balance = fields.Nested(ShownBalanceOut, required=True)
 
 
