@@ -11,7 +11,7 @@ from emulator.cloud.steps import monitoring
 from emulator.stand_ins.google import GoogleStandIn
 from tests.support.deployments import SHOP, new_project
 
-METRICS, POLICIES = 7, 18
+METRICS, POLICIES = 8, 19
 
 
 @pytest.fixture
