@@ -277,13 +277,13 @@ def test_a_key_and_a_token_of_one_user_do_not_push_each_other_out_of_memory(worl
     for person in (alice, server):
         person.get("/credits/balance")
     reads: list[str] = []
-    get = world.services.ports.documents().inner.inner.get
+    get = world.services.ports.documents().inner.inner.inner.get
 
     def watched(path: str):
         reads.append(path)
         return get(path)
 
-    world.services.ports.documents().inner.inner.get = watched
+    world.services.ports.documents().inner.inner.inner.get = watched
 
     for person in (alice, server, alice, server):
         person.get("/models/preferences")
@@ -372,10 +372,10 @@ def test_a_leaked_database_reveals_no_key(world, alice):
         said(Person(world=world, uid=alice.uid, token=key))
     leaked = [
         text
-        for document in world.services.ports.documents().inner.inner._documents.values()
+        for document in world.services.ports.documents().inner.inner.inner._documents.values()
         for text in texts(document.data)
     ]
-    leaked += world.services.ports.documents().inner.inner._documents
+    leaked += world.services.ports.documents().inner.inner.inner._documents
 
     for key in keys:
         secret = key.removeprefix("ics_")

@@ -18,7 +18,7 @@ def world() -> World:
 
 def memory(world: World) -> Any:
     documents: Any = world.services.ports.documents()
-    return documents.inner.inner
+    return documents.inner.inner.inner
 
 
 def numbered(world: World, path: str, number: int) -> None:

@@ -15,7 +15,7 @@ def world():
 
 def stored(world):
     """All documents in the memory of the store, by path."""
-    return world.services.ports.documents().inner.inner._documents
+    return world.services.ports.documents().inner.inner.inner._documents
 
 
 def kept(world):

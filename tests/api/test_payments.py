@@ -513,7 +513,7 @@ def test_listener_reads_a_payment_as_rest_answers_it(shop, admin, alice, stripe,
 def test_earlier_payment_reads_over_http_as_before_it_moved(shop, admin, alice, stripe):
     payment = bought(alice, stripe)
     before = alice.get(f"/payments/status/{payment}").json
-    store_as_before(shop.services.ports.documents().inner.inner, shop.services.payments.store.get(payment))
+    store_as_before(shop.services.ports.documents().inner.inner.inner, shop.services.payments.store.get(payment))
 
     assert alice.get(f"/payments/status/{payment}").json == before
     assert alice.get("/payments/history").json["items"] == [before]

@@ -46,7 +46,7 @@ class Life:
     @property
     def memory(self) -> Any:
         documents: Any = self.world.services.ports.documents()
-        return documents.inner.inner
+        return documents.inner.inner.inner
 
     def forget_numbers(self) -> None:
         """Store everything as the releases before schema versions did."""
@@ -270,13 +270,15 @@ def test_document_under_a_lease_is_left_to_its_worker():
     documents: Any = services.ports.documents()
     until = to_datetime(clock.now() + 45 * SECOND)
     stored_by_worker: Data = {"lease": {"token": "t", "until": until, "fence": 1, "stamp": "s"}}
-    documents.inner.commit([Create("agent_jobs/busy", stored_by_worker), Create("agent_jobs/idle", {"n": 1})])
+    documents.inner.inner.commit([Create("agent_jobs/busy", stored_by_worker), Create("agent_jobs/idle", {"n": 1})])
 
     run_once = Migrations(documents, clock, lambda line: None).run(MIGRATIONS[0].build(services))
 
     assert run_once.is_complete
     assert clock.now() > from_datetime(until)
-    assert [each.data[SCHEMA_VERSION] for each in documents.inner.query(Query(collection="agent_jobs", limit=9))] == [
+    assert [
+        each.data[SCHEMA_VERSION] for each in documents.inner.inner.query(Query(collection="agent_jobs", limit=9))
+    ] == [
         1,
         1,
     ]

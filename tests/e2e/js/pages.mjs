@@ -37,7 +37,7 @@ async function onPage(path, visit, name = path, viewport = DESK) {
 }
 
 async function readReference(page) {
-  await page.locator('.opblock').first().waitFor();
+  await page.waitForFunction(() => document.querySelectorAll('.opblock').length > 20);
   const title = await page.locator('.info .title').first().innerText();
   return { title, operations: await page.locator('.opblock').count() };
 }
