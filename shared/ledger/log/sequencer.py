@@ -6,7 +6,6 @@ commit happened. The head is read before the positions, since reads of many docu
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -124,22 +123,18 @@ class Sequencer:
     def append(self, visits: Sequence[Visit], leaves: Sequence[str] = ()) -> RoundReport:
         """Append the new entries of these accounts, at most 200, and the typed leaves at these paths, at most 20.
 
-        An account with an entry that breaks a law is parked, and the others go on. An account whose position alone is
-        newer than the head is a fault: somebody edited the position. Raises LogBroken if head, tiles and positions of
-        several accounts contradict each other; LogBusy, StoreUnavailable.
+        An account with an entry that breaks a law is parked, and the others go on. Raises LogBroken if head, tiles and
+        positions contradict each other; LogBusy, StoreUnavailable.
         """
         assert len(visits) <= VISITS_MAX, "a commit has bounded writes"
         assert len(leaves) <= LEAVES_MAX, "a commit has bounded writes"
-        distrusted = set[Uid]()
         for attempt in range(ATTEMPTS_MAX):
             stored = self._documents.get(HEAD_PATH)
             try:
                 plan = RoundPlan(head=self._head(stored), books=_books(stored), figures=stored_figure_head(stored))
-                return self._committed(self._planned(plan, visits, leaves, distrusted), stored)
+                return self._committed(self._planned(plan, visits, leaves), stored)
             except _HeadMoved as moved:
-                if len(moved.uids) > 1 or not self._is_same_head(stored):
-                    self._check_head(stored, "behind", moved.uids[0])
-                distrusted.update(moved.uids)
+                self._check_head(stored, "behind", moved.uid)
             except PreconditionFailed:
                 log("log_commit_lost", "WARNING")
             except OutcomeUnknown:
@@ -155,17 +150,12 @@ class Sequencer:
             raise LogBroken("head", "The head of the log is missing, but tiles or positions are there.")
         return EMPTY_HEAD
 
-    def _planned(
-        self, plan: RoundPlan, visits: Sequence[Visit], leaves: Sequence[str], distrusted: AbstractSet[Uid]
-    ) -> RoundPlan:
-        """Read positions, then entries, and plan the round. Raises _HeadMoved if a position is newer than the head.
-
-        The position of a `distrusted` account alone was newer than a head that did not move: the account is a fault.
-        """
+    def _planned(self, plan: RoundPlan, visits: Sequence[Visit], leaves: Sequence[str]) -> RoundPlan:
+        """Read positions, then entries, and plan the round. Raises _HeadMoved if a position is newer than the head."""
         found = self._all([*leaves, *(position_path(visit.uid) for visit in visits)])
         for path in leaves:
             self._add_leaf(plan, found.get(path))
-        positions = self._positions(plan, visits, found, distrusted)
+        positions = self._positions(plan, visits, found)
         counted = positions_to_count(visits, positions, plan.figures.generation)
         positions |= {each.uid: each for each in with_sign_ups(self._sign_ups, counted)}
         for read in self._read(visits, positions):
@@ -198,13 +188,10 @@ class Sequencer:
             plan.figures = replace(state, rounds=0, days={})
 
     def _positions(
-        self, plan: RoundPlan, visits: Sequence[Visit], found: Mapping[str, Document], distrusted: AbstractSet[Uid]
+        self, plan: RoundPlan, visits: Sequence[Visit], found: Mapping[str, Document]
     ) -> dict[Uid, LogPosition]:
-        """Return the positions that can be read. An account with another one is a fault, and stays as it is.
-
-        Raises _HeadMoved if a further position is newer than the head.
-        """
-        positions, ahead = dict[Uid, LogPosition](), list[Uid]()
+        """Return the positions that can be read. An account with another one is a fault, and stays as it is."""
+        positions = dict[Uid, LogPosition]()
         for visit in visits:
             try:
                 position = stored_position(visit.uid, found.get(position_path(visit.uid)))
@@ -217,12 +204,9 @@ class Sequencer:
             if position.end <= plan.head.size:
                 positions[visit.uid] = position
             elif position.end <= plan.head.size + AHEAD_MAX and self._is_true(position):
-                ahead.append(visit.uid)
-                plan.faults[visit.uid] = ParkedAt(seq=0, rule=POSITION_RULE)
+                raise _HeadMoved(visit.uid)
             else:
                 plan.faults[visit.uid] = ParkedAt(seq=0, rule=POSITION_RULE)
-        if not distrusted >= set(ahead):
-            raise _HeadMoved(ahead)
         return positions
 
     def _is_true(self, position: LogPosition) -> bool:
@@ -345,11 +329,11 @@ def _books(stored: Document | None) -> LedgerBooks:
 
 
 class _HeadMoved(Exception):
-    """Positions that are newer than the head as read, by account."""
+    """A position that is newer than the head as read."""
 
-    def __init__(self, uids: Sequence[Uid]) -> None:
+    def __init__(self, uid: Uid) -> None:
         super().__init__()
-        self.uids = uids
+        self.uid = uid
 
 
 def _entries_in(found: Mapping[str, Document], uid: Uid, seqs: Sequence[int]) -> dict[int, StoredEntry]:
