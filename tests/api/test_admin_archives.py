@@ -83,11 +83,11 @@ def test_commands_move_a_journal_there_and_back(world, settled, capsys):
         assert main(words, world.services) == 0
         return capsys.readouterr().out.splitlines()[-1]
 
-    first = run("archive-journal", settled.uid, "quiet")
+    first = run("archive-journal", "--", settled.uid, "quiet")
     minutes(world, 2)
     capsys.readouterr()
-    second = run("archive-journal", settled.uid, "quiet")
-    third = run("unarchive-journal", settled.uid, "needed")
+    second = run("archive-journal", "--", settled.uid, "quiet")
+    third = run("unarchive-journal", "--", settled.uid, "needed")
 
     assert first.endswith("Run this again in two minutes.")
     assert second == f"The entries 1 to 2 of {settled.uid} are in the bucket."
